@@ -1,0 +1,20 @@
+//! From a snapshot to rows: [`Filter`] and projection make a [`ScanPlan`] (pure, printable), a [`Scanner`]
+//! hands out morsels of it to any number of threads, and each thread's [`Reader`] turns morsels into
+//! chunks and decodes their columns.
+//!
+//! Filters are hints: every row that satisfies the filter is returned, and some that do not may be.
+
+mod compiled;
+mod filter;
+mod interval;
+mod morsel;
+mod plan;
+mod reader;
+mod scanner;
+
+pub use filter::{CompareOp, Filter, Literal};
+pub use interval::{Interval, IntervalSet};
+pub use morsel::{Chunk, RowSet, Segment};
+pub use plan::{Decision, PlannedPartition, Projected, ScanPlan, SkipReason};
+pub use reader::Reader;
+pub use scanner::{Scanner, MORSEL_ROWS};

@@ -1,0 +1,200 @@
+//! Units of work: a morsel goes to one thread, a chunk of it is decoded at once.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Error, Result};
+use crate::table::{ColumnRows, Partition, Snapshot};
+use crate::types::{self, ColumnSink, ColumnType, Rows, Scratch};
+
+/// Rows of one partition.
+#[derive(Debug, Clone)]
+pub enum RowSet {
+    /// All from the first to the one before the last.
+    Range(Range<u64>),
+    /// These, ascending.
+    List(Vec<u32>),
+}
+
+impl RowSet {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Range(range) => range.end.saturating_sub(range.start) as usize,
+            Self::List(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A partition that is being read: its columns are opened on first use and shared by all threads.
+#[derive(Debug)]
+pub(super) struct OpenPartition {
+    /// Position of the table in the scan.
+    pub(super) table: usize,
+    pub(super) snapshot: Snapshot,
+    pub(super) partition: Partition,
+    columns: Vec<OnceLock<Result<Arc<ColumnRows>>>>,
+}
+
+impl OpenPartition {
+    pub(super) fn new(table: usize, snapshot: &Snapshot, partition: &Partition) -> Self {
+        let columns = snapshot.columns().iter().map(|_| OnceLock::new()).collect();
+        Self { table, snapshot: snapshot.clone(), partition: partition.clone(), columns }
+    }
+
+    /// The rows of column `index`.
+    pub(super) fn column(&self, index: usize) -> Result<&ColumnRows> {
+        let (Some(cell), Some(column)) = (self.columns.get(index), self.snapshot.columns().get(index)) else {
+            return Err(Error::invalid_input(format!("table has no column {index}")));
+        };
+        let opened = cell.get_or_init(|| {
+            let symbols = self.snapshot.symbols(index)?;
+            self.partition.open_column(&self.snapshot, column, symbols).map(Arc::new)
+        });
+        opened.as_deref().map_err(Clone::clone)
+    }
+
+    /// Decodes `rows` of column `index` into `sink`.
+    pub(super) fn decode<S: ColumnSink>(
+        &self,
+        index: usize,
+        raw: bool,
+        rows: &RowSet,
+        scratch: &mut Scratch,
+        sink: &mut S,
+    ) -> Result<()> {
+        let Some(column) = self.snapshot.columns().get(index) else {
+            return Err(Error::invalid_input(format!("table has no column {index}")));
+        };
+        decode_rows(column.column_type, raw, self.column(index)?, rows, scratch, sink)
+            .map_err(|e| self.place(e.in_column(&column.name)))
+    }
+
+    /// Adds table and partition to an error.
+    pub(super) fn place(&self, error: Error) -> Error {
+        error.in_partition(&self.partition.directory()).in_table(self.snapshot.name())
+    }
+}
+
+/// Splits `rows` at the column top: what lies above it is missing, the rest is decoded.
+fn decode_rows<S: ColumnSink>(
+    column_type: ColumnType,
+    raw: bool,
+    column: &ColumnRows,
+    rows: &RowSet,
+    scratch: &mut Scratch,
+    sink: &mut S,
+) -> Result<()> {
+    let ColumnRows::Stored { top, source } = column else {
+        return types::missing(column_type, rows.len(), sink);
+    };
+    let top = *top;
+    match rows {
+        RowSet::Range(range) => {
+            let above = top.clamp(range.start, range.end) - range.start;
+            if above > 0 {
+                types::missing(column_type, above as usize, sink)?;
+            }
+            let len = rows.len().saturating_sub(above as usize);
+            if len > 0 {
+                let start = range.start.max(top) - top;
+                types::decode(column_type, raw, source, Rows::Range { start, len }, scratch, sink)?;
+            }
+        }
+        RowSet::List(list) => {
+            let (above, stored) = list.split_at(list.partition_point(|row| u64::from(*row) < top));
+            if !above.is_empty() {
+                types::missing(column_type, above.len(), sink)?;
+            }
+            if !stored.is_empty() {
+                let base = u32::try_from(top).unwrap_or(u32::MAX);
+                types::decode(column_type, raw, source, Rows::List { rows: stored, base }, scratch, sink)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A part of a morsel: rows of one partition that are still to be filtered.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) partition: Arc<OpenPartition>,
+    pub(super) rows: RowSet,
+}
+
+/// Work for one thread.
+#[derive(Debug)]
+pub(super) struct Morsel {
+    /// Position in the order of rows.
+    pub(super) index: u64,
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// Rows of one partition in a chunk.
+#[derive(Debug)]
+pub struct Segment {
+    pub(super) partition: Arc<OpenPartition>,
+    pub(super) rows: RowSet,
+}
+
+impl Segment {
+    /// Position of the table in the scan.
+    pub fn table(&self) -> usize {
+        self.partition.table
+    }
+
+    /// The table's state.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.partition.snapshot
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> &Partition {
+        &self.partition.partition
+    }
+
+    /// Rows, counted from the start of the partition.
+    pub fn rows(&self) -> &RowSet {
+        &self.rows
+    }
+}
+
+/// Rows that are decoded together, in the order of the table.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    pub(super) segments: Vec<Segment>,
+    pub(super) rows: usize,
+    pub(super) morsel: u64,
+}
+
+impl Chunk {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Where the rows are.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Position of the chunk's morsel in the order of rows; chunks of a morsel follow each other.
+    pub fn morsel(&self) -> u64 {
+        self.morsel
+    }
+
+    pub(super) fn push(&mut self, partition: &Arc<OpenPartition>, rows: RowSet) {
+        self.rows += rows.len();
+        self.segments.push(Segment { partition: Arc::clone(partition), rows });
+    }
+}

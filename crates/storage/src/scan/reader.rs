@@ -1,0 +1,178 @@
+//! One thread's part of a scan.
+
+use std::sync::Arc;
+
+use super::compiled::{CompiledFilter, FilterWindow, Mask, WINDOW};
+use super::morsel::{Chunk, Morsel, RowSet};
+use super::plan::Projected;
+use super::scanner::Scanner;
+use crate::error::{Error, Result};
+use crate::types::{ColumnSink, Scratch};
+
+/// Windows in a row that may pass without a match before a chunk is returned all the same, so that the
+/// caller can react to an interrupt.
+const PATIENCE: usize = 256;
+
+/// Turns morsels into chunks of at most a given number of rows, and decodes their columns.
+#[derive(Debug)]
+pub struct Reader {
+    scanner: Arc<Scanner>,
+    morsel: Option<Morsel>,
+    /// Current piece of the morsel, and how much of it is done.
+    piece: usize,
+    done: usize,
+    window: FilterWindow,
+    scratch: Scratch,
+}
+
+impl Reader {
+    /// A reader for one thread.
+    pub fn new(scanner: &Arc<Scanner>) -> Self {
+        Self {
+            scanner: Arc::clone(scanner),
+            morsel: None,
+            piece: 0,
+            done: 0,
+            window: FilterWindow::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The next chunk of at most `max_rows` rows (at least 64), all of one morsel; `None` at the end.
+    pub fn next_chunk(&mut self, max_rows: usize) -> Result<Option<Chunk>> {
+        let mut chunk = Chunk::default();
+        let mut fruitless = 0usize;
+        loop {
+            let Some(morsel) = self.morsel.take() else {
+                match self.scanner.claim()? {
+                    None => return Ok(None),
+                    Some(morsel) => {
+                        self.morsel = Some(morsel);
+                        (self.piece, self.done) = (0, 0);
+                    }
+                }
+                continue;
+            };
+            chunk.morsel = morsel.index;
+            let more = self.fill(&morsel, &mut chunk, max_rows, &mut fruitless)?;
+            if more {
+                self.morsel = Some(morsel);
+            }
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+    }
+
+    /// Adds rows of `morsel` to `chunk` until it is full enough; `false` when the morsel is used up.
+    fn fill(&mut self, morsel: &Morsel, chunk: &mut Chunk, max_rows: usize, fruitless: &mut usize) -> Result<bool> {
+        let scanner = Arc::clone(&self.scanner);
+        while let Some(piece) = morsel.pieces.get(self.piece) {
+            let left = piece.rows.len().saturating_sub(self.done);
+            if left == 0 {
+                self.piece += 1;
+                self.done = 0;
+                continue;
+            }
+            let room = max_rows.saturating_sub(chunk.len());
+            let table = scanner.table(piece.partition.table)?;
+            let Some(filter) = &table.filter else {
+                if room == 0 {
+                    return Ok(true);
+                }
+                let rows = slice(&piece.rows, self.done, left.min(room));
+                self.done += rows.len();
+                chunk.push(&piece.partition, rows);
+                continue;
+            };
+            // Half a chunk is enough: windows stay large.
+            if room < max_rows.div_ceil(2) {
+                return Ok(true);
+            }
+            let rows = slice(&piece.rows, self.done, left.min(room).min(WINDOW));
+            self.done += rows.len();
+            let mask = self.test(filter, morsel, table.plan.raw_types, &rows)?;
+            match matching(&rows, &mask) {
+                Some(matching) => chunk.push(&piece.partition, matching),
+                None if *fruitless >= PATIENCE && chunk.is_empty() => {
+                    // Filters are hints, so a row that does not match does no harm.
+                    chunk.push(&piece.partition, slice(&rows, 0, 1));
+                    return Ok(true);
+                }
+                None => *fruitless += 1,
+            }
+        }
+        Ok(false)
+    }
+
+    fn test(&mut self, filter: &CompiledFilter, morsel: &Morsel, raw: bool, rows: &RowSet) -> Result<Mask> {
+        let Some(piece) = morsel.pieces.get(self.piece) else { return Ok([0; WINDOW / 64]) };
+        filter.evaluate(&piece.partition, raw, rows, &mut self.window, &mut self.scratch)
+    }
+
+    /// Appends column `index` of the projection, for all rows of `chunk`, to `sink`.
+    pub fn read<S: ColumnSink>(&mut self, chunk: &Chunk, index: usize, sink: &mut S) -> Result<()> {
+        for segment in chunk.segments() {
+            let plan = &self.scanner.table(segment.table())?.plan;
+            match plan.projection.get(index) {
+                Some(Projected::Column(column)) => {
+                    segment.partition.decode(*column, plan.raw_types, &segment.rows, &mut self.scratch, sink)?;
+                }
+                Some(Projected::Missing) => sink.nulls(segment.rows.len())?,
+                None => return Err(Error::invalid_input(format!("projection has no column {index}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `len` rows of `set` from position `start` on.
+fn slice(set: &RowSet, start: usize, len: usize) -> RowSet {
+    match set {
+        RowSet::Range(range) => {
+            let first = range.start + start as u64;
+            RowSet::Range(first..first + len as u64)
+        }
+        RowSet::List(rows) => RowSet::List(rows.get(start..start + len).unwrap_or_default().to_vec()),
+    }
+}
+
+/// The rows of a window whose bit is set; all of them when nearly all are, because a contiguous copy is
+/// cheaper than leaving a few out. `None` when there are none.
+fn matching(rows: &RowSet, mask: &Mask) -> Option<RowSet> {
+    let count: usize = mask.iter().map(|word| word.count_ones() as usize).sum();
+    if count == 0 {
+        return None;
+    }
+    if count >= rows.len() - rows.len() / 8 {
+        return Some(rows.clone());
+    }
+    let mut list = Vec::with_capacity(count);
+    for (i, word) in mask.iter().enumerate() {
+        let mut bits = *word;
+        while bits != 0 {
+            let position = i * 64 + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            match rows {
+                RowSet::Range(range) => list.push(u32::try_from(range.start + position as u64).ok()?),
+                RowSet::List(rows) => list.push(*rows.get(position)?),
+            }
+        }
+    }
+    Some(RowSet::List(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparse_windows_become_lists_and_full_ones_stay_ranges() {
+        let mut mask = [0u64; WINDOW / 64];
+        assert!(matching(&RowSet::Range(100..164), &mask).is_none());
+        mask[0] = 0b101;
+        assert!(matches!(matching(&RowSet::Range(100..164), &mask), Some(RowSet::List(l)) if l == [100, 102]));
+        mask[0] = u64::MAX;
+        assert!(matches!(matching(&RowSet::Range(100..164), &mask), Some(RowSet::Range(r)) if r == (100..164)));
+    }
+}

@@ -1,0 +1,299 @@
+//! The shared state of a scan: hands out morsels in the order of rows, to any number of threads.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::compiled::CompiledFilter;
+use super::interval::{Interval, IntervalSet};
+use super::morsel::{Morsel, OpenPartition, Piece, RowSet};
+use super::plan::{Decision, ScanPlan};
+use crate::error::{Error, Result};
+use crate::source::Source;
+use crate::table::ColumnRows;
+
+/// Rows of a morsel, before filtering: DuckDB's row group.
+pub const MORSEL_ROWS: u64 = 122_880;
+
+/// Partitions that a morsel spans at most, so that many tiny ones still spread over the threads.
+const MORSEL_PARTITIONS: usize = 256;
+
+/// An index is used when it leaves at most one row in so many.
+const INDEX_SELECTIVITY: u64 = 32;
+
+/// A scan of one or more tables, one after the other.
+#[derive(Debug)]
+pub struct Scanner {
+    tables: Vec<TableScan>,
+    queue: Mutex<Queue>,
+    total_rows: u64,
+    claimed_rows: AtomicU64,
+}
+
+/// A table of the scan.
+#[derive(Debug)]
+pub(super) struct TableScan {
+    pub(super) plan: ScanPlan,
+    pub(super) filter: Option<CompiledFilter>,
+}
+
+/// What has not been handed out yet.
+#[derive(Debug, Default)]
+struct Queue {
+    next_morsel: u64,
+    table: usize,
+    /// Next entry of the table's plan.
+    entry: usize,
+    /// Rows of the partition that is being cut up.
+    current: Option<(Arc<OpenPartition>, Vec<RowSet>)>,
+    /// Set by an error: nothing is handed out any more.
+    failed: bool,
+}
+
+impl Scanner {
+    /// Prepares the scan of `plans`, in this order. Reads the symbol tables that filters need.
+    pub fn new(plans: Vec<ScanPlan>) -> Result<Arc<Self>> {
+        let total_rows = plans.iter().fold(0u64, |sum, plan| sum.saturating_add(plan.row_bound()));
+        let mut tables = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let filter = CompiledFilter::new(&plan.filter, &plan.snapshot, plan.raw_types)?;
+            tables.push(TableScan { plan, filter });
+        }
+        Ok(Arc::new(Self {
+            tables,
+            queue: Mutex::new(Queue::default()),
+            total_rows,
+            claimed_rows: AtomicU64::new(0),
+        }))
+    }
+
+    /// Rows that were planned: an upper bound of the rows returned.
+    pub fn row_bound(&self) -> u64 {
+        self.total_rows
+    }
+
+    /// How many threads can work at once.
+    pub fn parallelism(&self) -> usize {
+        usize::try_from(self.total_rows.div_ceil(MORSEL_ROWS)).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// The part of the planned rows that was handed out, from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        match self.total_rows {
+            0 => 1.0,
+            total => self.claimed_rows.load(Ordering::Relaxed) as f64 / total as f64,
+        }
+    }
+
+    /// The plans.
+    pub fn plans(&self) -> impl Iterator<Item = &ScanPlan> {
+        self.tables.iter().map(|table| &table.plan)
+    }
+
+    pub(super) fn table(&self, index: usize) -> Result<&TableScan> {
+        self.tables.get(index).ok_or_else(|| Error::invalid_input(format!("scan has no table {index}")))
+    }
+
+    /// The next morsel; `None` when all rows were handed out.
+    pub(super) fn claim(&self) -> Result<Option<Morsel>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.failed {
+            return Ok(None);
+        }
+        let claimed = self.cut(&mut queue);
+        queue.failed = claimed.is_err();
+        claimed
+    }
+
+    fn cut(&self, queue: &mut Queue) -> Result<Option<Morsel>> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut rows = 0u64;
+        while rows < MORSEL_ROWS && pieces.len() < MORSEL_PARTITIONS {
+            let Some((partition, left)) = &mut queue.current else {
+                let table = queue.table;
+                match self.next_partition(queue)? {
+                    // A morsel never mixes tables.
+                    _ if queue.table != table && !pieces.is_empty() => break,
+                    true => continue,
+                    false => break,
+                }
+            };
+            let Some(set) = left.pop() else {
+                queue.current = None;
+                continue;
+            };
+            let (now, later) = split(set, MORSEL_ROWS - rows);
+            left.extend(later);
+            rows += now.len() as u64;
+            pieces.push(Piece { partition: Arc::clone(partition), rows: now });
+        }
+        self.claimed_rows.fetch_add(rows, Ordering::Relaxed);
+        if pieces.is_empty() {
+            return Ok(None);
+        }
+        let index = queue.next_morsel;
+        queue.next_morsel += 1;
+        Ok(Some(Morsel { index, pieces }))
+    }
+
+    /// Opens the next partition that is needed; `false` when there is none.
+    fn next_partition(&self, queue: &mut Queue) -> Result<bool> {
+        while let Some(table) = self.tables.get(queue.table) {
+            let impossible = table.filter.as_ref().is_some_and(CompiledFilter::is_impossible);
+            let Some(planned) = table.plan.partitions.get(queue.entry).filter(|_| !impossible) else {
+                queue.table += 1;
+                queue.entry = 0;
+                continue;
+            };
+            queue.entry += 1;
+            let Some(partition) = table.plan.snapshot.partitions().get(planned.index) else { continue };
+            let intervals = match &planned.decision {
+                Decision::Skip(_) => continue,
+                Decision::Whole => None,
+                Decision::Search(intervals) => Some(intervals),
+            };
+            let open = Arc::new(OpenPartition::new(queue.table, &table.plan.snapshot, partition));
+            let mut sets = needed_rows(table, &open, intervals).map_err(|e| open.place(e))?;
+            let needed = sets.iter().fold(0u64, |sum, set| sum.saturating_add(set.len() as u64));
+            self.claimed_rows.fetch_add(partition.rows().saturating_sub(needed), Ordering::Relaxed);
+            sets.reverse();
+            queue.current = Some((open, sets));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// The first `limit` rows of `set`, and the rest.
+fn split(set: RowSet, limit: u64) -> (RowSet, Option<RowSet>) {
+    if set.len() as u64 <= limit {
+        return (set, None);
+    }
+    match set {
+        RowSet::Range(range) => {
+            let middle = range.start + limit;
+            (RowSet::Range(range.start..middle), Some(RowSet::Range(middle..range.end)))
+        }
+        RowSet::List(mut rows) => {
+            let rest = rows.split_off(limit as usize);
+            (RowSet::List(rows), Some(RowSet::List(rest)))
+        }
+    }
+}
+
+/// Rows of a partition that can satisfy the filter, as far as time and indexes tell, in order.
+fn needed_rows(
+    table: &TableScan,
+    open: &OpenPartition,
+    intervals: Option<&IntervalSet>,
+) -> Result<Vec<RowSet>> {
+    let ranges = match intervals {
+        None => vec![0..open.partition.rows()],
+        Some(set) => time_ranges(open, set)?,
+    };
+    let ranged: u64 = ranges.iter().fold(0, |sum, r| sum + (r.end - r.start));
+    let Some(filter) = &table.filter else {
+        return Ok(ranges.into_iter().map(RowSet::Range).collect());
+    };
+    for (column, keys) in filter.required_keys() {
+        let Some(column) = open.snapshot.columns().get(column) else { continue };
+        let limit = ranged / INDEX_SELECTIVITY;
+        if let Some(rows) = open.partition.indexed_rows(&open.snapshot, column, &keys, limit)? {
+            let inside = |row: &u32| ranges.iter().any(|r| r.contains(&u64::from(*row)));
+            let rows: Vec<u32> = rows.into_iter().filter(inside).collect();
+            return Ok(if rows.is_empty() { Vec::new() } else { vec![RowSet::List(rows)] });
+        }
+    }
+    Ok(ranges.into_iter().map(RowSet::Range).collect())
+}
+
+/// Finds the rows of each interval by binary search of the designated timestamp.
+fn time_ranges(open: &OpenPartition, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
+    let rows = open.partition.rows();
+    let Some(timestamp) = open.snapshot.timestamp() else { return Ok(std::iter::once(0..rows).collect()) };
+    let name = open.snapshot.columns().get(timestamp).map(|c| c.name.clone()).unwrap_or_default();
+    let source = match open.column(timestamp)? {
+        ColumnRows::Stored { top: 0, source } => source.data.as_ref(),
+        _ => {
+            return Err(Error::corrupt("designated timestamp has no values", "one in each row", "a column top")
+                .in_column(&name))
+        }
+    };
+    search(source, rows, intervals).map_err(|e| e.in_column(&name))
+}
+
+fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
+    let at = |row: u64| {
+        let mut value = [0u8; 8];
+        source.read_into(row.saturating_mul(8), &mut value)?;
+        Ok::<_, Error>(i64::from_le_bytes(value))
+    };
+    let (first, last) = (at(0)?, at(rows.saturating_sub(1))?);
+    if first > last {
+        return Err(Error::corrupt("timestamps must ascend", format_args!("{first} or more in the last row"), last)
+            .at(rows.saturating_sub(1).saturating_mul(8))
+            .in_file(source.path()));
+    }
+    // The first row whose timestamp is not below `bound`.
+    let lower_bound = |bound: i64, from: u64| {
+        let (mut low, mut high) = (from, rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if at(middle)? < bound {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok::<_, Error>(low)
+    };
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut from = 0;
+    for Interval { start, end } in intervals.iter() {
+        let begin = lower_bound(*start, from)?;
+        let stop = if *end == i64::MAX { rows } else { lower_bound(*end + 1, begin)? };
+        from = stop;
+        match ranges.last_mut() {
+            Some(previous) if previous.end == begin => previous.end = stop,
+            _ if begin < stop => ranges.push(begin..stop),
+            _ => {}
+        }
+    }
+    Ok(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::Memory;
+
+    fn find(values: &[i64], intervals: &[(i64, i64)]) -> Result<Vec<Range<u64>>> {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let set = IntervalSet::union(intervals.iter().map(|(a, b)| IntervalSet::between(*a, *b)));
+        search(&Memory::new(bytes), values.len() as u64, &set)
+    }
+
+    #[test]
+    fn search_finds_every_row_of_an_interval_with_ties() {
+        let values = [10, 20, 20, 20, 30, 40];
+        assert_eq!(find(&values, &[(20, 20)]).unwrap(), [1..4]);
+        assert_eq!(find(&values, &[(i64::MIN, 10), (35, i64::MAX)]).unwrap(), [0..1, 5..6]);
+        assert_eq!(find(&values, &[(11, 19)]).unwrap(), []);
+        assert_eq!(find(&values, &[(0, 100)]).unwrap(), [0..6]);
+    }
+
+    #[test]
+    fn descending_timestamps_are_refused() {
+        assert!(find(&[3, 2, 1], &[(2, 2)]).is_err());
+    }
+
+    #[test]
+    fn row_sets_split_at_the_limit() {
+        let (now, later) = split(RowSet::Range(5..15), 4);
+        assert!(matches!(now, RowSet::Range(r) if r == (5..9)));
+        assert!(matches!(later, Some(RowSet::Range(r)) if r == (9..15)));
+        let (now, later) = split(RowSet::List(vec![1, 2, 3]), 2);
+        assert!(matches!(now, RowSet::List(r) if r == [1, 2]));
+        assert!(matches!(later, Some(RowSet::List(r)) if r == [3]));
+    }
+}

@@ -1,0 +1,14 @@
+//! One committed state of a table: [`Database`] → [`Table`] → [`Snapshot`] → partitions and columns.
+
+mod column;
+mod database;
+mod partition;
+mod snapshot;
+#[allow(clippy::module_inception)]
+mod table;
+
+pub use column::{Column, SymbolFiles};
+pub use database::{Database, Listed, Listing};
+pub use partition::{ColumnRows, Partition};
+pub use snapshot::Snapshot;
+pub use table::Table;

@@ -1,0 +1,264 @@
+//! One committed state of a table.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::column::{Column, SymbolFiles};
+use super::partition::Partition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::column_versions::ColumnVersions;
+use crate::format::meta::{self, Meta, PartitionBy};
+use crate::format::partition_name;
+use crate::format::symbol_table::SymbolTable;
+use crate::format::txn::{PartitionEntry, Txn};
+use crate::source::{Access, FileKind, Files, Source};
+use crate::types::{ColumnType, TimeUnit};
+
+/// How long the three record files may take to agree while a server changes the table's structure.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A table at one transaction: `_meta`, `_txn` and `_cv` that belong together. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Snapshot(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    dir: PathBuf,
+    files: Arc<dyn Files>,
+    meta: Meta,
+    txn: Txn,
+    column_versions: ColumnVersions,
+    columns: Vec<Column>,
+    partitions: Vec<Partition>,
+    /// By column; read on first use, so that all scans of a snapshot share one copy.
+    symbols: Vec<OnceLock<Arc<SymbolTable>>>,
+}
+
+impl Snapshot {
+    /// Reads the state of the table in `dir`, waiting for a server that is just changing it
+    /// (docs/format.md §11.3, steps 1 to 4).
+    pub(super) fn read(name: String, dir: PathBuf, files: Arc<dyn Files>) -> Result<Self> {
+        let started = Instant::now();
+        loop {
+            match Self::try_read(&name, &dir, &files) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(e) if !matches!(e.kind(), ErrorKind::Conflict) || started.elapsed() > PATIENCE => {
+                    return Err(e.in_table(&name))
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    fn try_read(name: &str, dir: &Path, files: &Arc<dyn Files>) -> Result<Self> {
+        let meta_path = dir.join("_meta");
+        let meta = read_meta(files.as_ref(), &meta_path)?;
+        if meta.partition_by == PartitionBy::NotApplicable {
+            return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table").in_file(dir).hint(
+                "A view has a query but no data; read the tables that it selects from.",
+            ));
+        }
+        let txn = Txn::read(files.open(&dir.join("_txn"), Access::Record)?.as_ref())?;
+        if txn.meta_version != meta.version as u32 {
+            return Err(disagree("_meta", txn.meta_version, meta.version).in_file(&meta_path));
+        }
+        let cv_path = dir.join("_cv");
+        let column_versions = ColumnVersions::read(files.open(&cv_path, Access::Record)?.as_ref())?;
+        if column_versions.version != txn.column_version {
+            return Err(disagree("_cv", txn.column_version, column_versions.version).in_file(&cv_path));
+        }
+        let columns = columns(&meta, &txn, &column_versions, dir).map_err(|e| e.in_file(&dir.join("_txn")))?;
+        let partitions = partitions(&meta, &txn).map_err(|e| e.in_file(&dir.join("_txn")))?;
+        let symbols = columns.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self(Arc::new(Inner {
+            name: name.to_owned(),
+            dir: dir.to_owned(),
+            files: Arc::clone(files),
+            meta,
+            txn,
+            column_versions,
+            columns,
+            partitions,
+            symbols,
+        })))
+    }
+
+    /// Table name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Table directory.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// How files are opened.
+    pub fn files(&self) -> &dyn Files {
+        self.0.files.as_ref()
+    }
+
+    /// `_meta`.
+    pub fn meta(&self) -> &Meta {
+        &self.0.meta
+    }
+
+    /// `_txn`.
+    pub fn txn(&self) -> &Txn {
+        &self.0.txn
+    }
+
+    /// `_cv`.
+    pub fn column_versions(&self) -> &ColumnVersions {
+        &self.0.column_versions
+    }
+
+    /// Live columns in the order that users see.
+    pub fn columns(&self) -> &[Column] {
+        &self.0.columns
+    }
+
+    /// Position of the column called `name`, whatever its case.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        let wanted = name.to_lowercase();
+        self.columns().iter().position(|c| c.name == name || c.name.to_lowercase() == wanted)
+    }
+
+    /// Attached partitions in order of time.
+    pub fn partitions(&self) -> &[Partition] {
+        &self.0.partitions
+    }
+
+    /// Rows of the table.
+    pub fn rows(&self) -> u64 {
+        self.0.txn.rows()
+    }
+
+    /// Position of the designated timestamp.
+    pub fn timestamp(&self) -> Option<usize> {
+        self.columns().iter().position(|c| c.designated)
+    }
+
+    /// Unit of the designated timestamp; microseconds when there is none.
+    pub fn time_unit(&self) -> TimeUnit {
+        time_unit(&self.0.meta)
+    }
+
+    /// Symbols of column `index`, read on first use; `None` for other types.
+    pub fn symbols(&self, index: usize) -> Result<Option<Arc<SymbolTable>>> {
+        let (Some(column), Some(cell)) = (self.columns().get(index), self.0.symbols.get(index)) else {
+            return Err(Error::invalid_input(format!("table has no column {index}")).in_table(self.name()));
+        };
+        let Some(symbols) = &column.symbols else { return Ok(None) };
+        if let Some(table) = cell.get() {
+            return Ok(Some(Arc::clone(table)));
+        }
+        let table = symbols.read(self.files()).map_err(|e| e.in_column(&column.name).in_table(self.name()))?;
+        Ok(Some(Arc::clone(cell.get_or_init(|| table))))
+    }
+
+    /// The version word of `_txn`, to see whether something was committed since.
+    pub fn open_version(&self) -> Result<Arc<dyn Source>> {
+        self.files().open(&self.dir().join("_txn"), Access::Polled)
+    }
+}
+
+/// Reads `_meta`. A server replaces it by renaming, so for a moment it can be missing.
+fn read_meta(files: &dyn Files, path: &Path) -> Result<Meta> {
+    let bytes = match files.read_small(path, meta::MAX_FILE_SIZE) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let being_replaced = path.parent().is_some_and(|dir| {
+                matches!(files.kind(&dir.join("_meta.swp")), Ok(Some(FileKind::File(_))))
+            });
+            return Err(if being_replaced { e.with_kind(ErrorKind::Conflict) } else { e });
+        }
+        other => other?,
+    };
+    Meta::parse(&bytes).map_err(|e| e.in_file(path))
+}
+
+fn disagree(file: &str, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{file} and _txn do not belong together"))
+        .expected(format_args!("version {expected}"))
+        .found(format_args!("version {found}"))
+        .hint("A server was changing the table; run the query again. If nobody writes, the copy is incomplete.")
+}
+
+fn time_unit(meta: &Meta) -> TimeUnit {
+    let record = meta.timestamp.and_then(|w| meta.records.get(w));
+    match record.map(|r| r.column_type) {
+        Some(ColumnType::Timestamp(unit)) => unit,
+        _ => TimeUnit::Micros,
+    }
+}
+
+fn columns(meta: &Meta, txn: &Txn, versions: &ColumnVersions, dir: &Path) -> Result<Vec<Column>> {
+    let mut columns = Vec::with_capacity(meta.order.len());
+    for w in &meta.order {
+        let Some(record) = meta.records.get(*w) else { continue };
+        let mut column = Column {
+            name: record.name.clone(),
+            column_type: record.column_type,
+            writer_index: *w,
+            designated: meta.timestamp == Some(*w),
+            record: record.clone(),
+            symbols: None,
+        };
+        if record.column_type == ColumnType::Symbol {
+            let dense = meta.dense_symbol_index(*w);
+            let count = *txn.symbol_counts.get(dense).ok_or_else(|| {
+                Error::corrupt(
+                    "symbol column has no count",
+                    format_args!("more than {dense} counts"),
+                    format_args!("{} counts", txn.symbol_counts.len()),
+                )
+                .in_column(&record.name)
+            })?;
+            column.symbols = Some(SymbolFiles::new(&column, dir, count, versions.symbol_files(*w)));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+fn partitions(meta: &Meta, txn: &Txn) -> Result<Vec<Partition>> {
+    let unit = time_unit(meta);
+    if meta.partition_by == PartitionBy::None {
+        let entry = PartitionEntry {
+            timestamp: 0,
+            rows: txn.transient_rows,
+            squash_count: 0,
+            parquet: false,
+            read_only: false,
+            name_txn: None,
+            parquet_size: None,
+        };
+        let name = partition_name::UNPARTITIONED.to_owned();
+        return Ok(vec![Partition { index: 0, name, entry, first_row: 0, lower: i64::MIN, upper: i64::MAX }]);
+    }
+    let mut first_row = 0u64;
+    let mut partitions = Vec::with_capacity(txn.partitions.len());
+    for (index, entry) in txn.partitions.iter().enumerate() {
+        let name = partition_name::name(entry.timestamp, meta.partition_by, unit).ok_or_else(|| {
+            Error::corrupt("partition timestamp has no date", "a date from 1970 on", entry.timestamp)
+        })?;
+        let unit_end = partition_name::end_of_unit(entry.timestamp, meta.partition_by, unit);
+        let next = txn.partitions.get(index.saturating_add(1)).map_or(i64::MAX, |next| next.timestamp);
+        partitions.push(Partition {
+            index,
+            name,
+            entry: *entry,
+            first_row,
+            lower: entry.timestamp,
+            // The unit's end is exclusive; at the end of the range there is no instant behind it.
+            upper: match unit_end.min(next) {
+                i64::MAX => i64::MAX,
+                end => end.saturating_sub(1),
+            },
+        });
+        first_row = first_row.saturating_add(entry.rows);
+    }
+    Ok(partitions)
+}

@@ -1,0 +1,424 @@
+//! Column types: one module per type says how its bytes become values (docs/format.md §7).
+//!
+//! A decoder reads rows of a [`ColumnSource`] and hands them to a [`ColumnSink`]. There are two sinks,
+//! DuckDB's vectors (in the extension) and Arrow's arrays ([`crate::arrow`]), and one decoder per
+//! type, so the two cannot disagree. Adding a type is adding a module and its line in [`decode`],
+//! [`ColumnType::value_type`] and [`ColumnType::from_code`].
+
+mod array;
+mod binary;
+mod boolean;
+mod char;
+mod decimal;
+mod float;
+mod geohash;
+mod integer;
+mod ipv4;
+mod long128;
+mod long256;
+mod sink;
+mod source;
+mod string;
+mod symbol;
+mod text;
+mod timestamp;
+mod uuid;
+mod varchar;
+
+use std::fmt;
+
+pub use sink::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, View};
+pub use source::{ColumnSource, Rows, Scratch};
+
+use crate::error::{Error, Result};
+
+/// Unit of a TIMESTAMP column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimeUnit {
+    /// Microseconds since 1970.
+    Micros,
+    /// Nanoseconds since 1970.
+    Nanos,
+}
+
+impl TimeUnit {
+    /// Ticks per second.
+    pub fn per_second(self) -> i64 {
+        match self {
+            Self::Micros => 1_000_000,
+            Self::Nanos => 1_000_000_000,
+        }
+    }
+}
+
+/// A QuestDB column type with its parameters (docs/format.md §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    /// BOOLEAN, without NULL.
+    Boolean,
+    /// BYTE, without NULL.
+    Byte,
+    /// SHORT, without NULL.
+    Short,
+    /// CHAR: one UTF-16 unit.
+    Char,
+    /// INT.
+    Int,
+    /// LONG.
+    Long,
+    /// DATE: milliseconds.
+    Date,
+    /// TIMESTAMP or TIMESTAMP_NS.
+    Timestamp(TimeUnit),
+    /// FLOAT.
+    Float,
+    /// DOUBLE.
+    Double,
+    /// STRING: UTF-16.
+    String,
+    /// SYMBOL: keys of a symbol table.
+    Symbol,
+    /// LONG256.
+    Long256,
+    /// GEOHASH of so many bits.
+    Geohash {
+        /// 1 to 60.
+        bits: u8,
+    },
+    /// BINARY.
+    Binary,
+    /// UUID.
+    Uuid,
+    /// LONG128.
+    Long128,
+    /// IPv4.
+    Ipv4,
+    /// VARCHAR: UTF-8.
+    Varchar,
+    /// DOUBLE array.
+    DoubleArray {
+        /// 1 to 32.
+        dims: u8,
+    },
+    /// DECIMAL.
+    Decimal {
+        /// 1 to 76.
+        precision: u8,
+        /// 0 to the precision.
+        scale: u8,
+    },
+    /// A code of another version; the column is listed, but cannot be read.
+    Unknown(i32),
+}
+
+/// What a decoder hands to a sink: the physical values and their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueType {
+    /// `u8`, 0 or 1.
+    Boolean,
+    /// `i8`.
+    Int8,
+    /// `i16`.
+    Int16,
+    /// `i32`.
+    Int32,
+    /// `i64`.
+    Int64,
+    /// `u32`.
+    UInt32,
+    /// `u128`.
+    UInt128,
+    /// `f32`.
+    Float32,
+    /// `f64`.
+    Float64,
+    /// `i64` milliseconds since 1970, UTC.
+    TimestampMs,
+    /// `i64` microseconds since 1970, UTC.
+    TimestampUs,
+    /// `i64` nanoseconds since 1970, UTC.
+    TimestampNs,
+    /// Unscaled `i16` up to 4 digits, `i32` up to 9, `i64` up to 18, `i128` up to 38.
+    Decimal {
+        /// 1 to 38.
+        precision: u8,
+        /// 0 to the precision.
+        scale: u8,
+    },
+    /// `u128`, the 16 bytes of the text form read as one number.
+    Uuid,
+    /// UTF-8 strings.
+    Text,
+    /// Byte strings.
+    Blob,
+    /// Keys of a symbol table, whose texts are the values.
+    Symbol,
+    /// Nested lists of `f64`.
+    Doubles {
+        /// Depth.
+        dims: u8,
+    },
+}
+
+impl ColumnType {
+    /// The type of a `_meta` code. Inconsistent parameters make it [`ColumnType::Unknown`].
+    pub fn from_code(code: i32) -> Self {
+        let bits_8_15 = (code >> 8 & 0xff) as u8;
+        match code & 0xff {
+            1 => Self::Boolean,
+            2 => Self::Byte,
+            3 => Self::Short,
+            4 => Self::Char,
+            5 => Self::Int,
+            6 => Self::Long,
+            7 => Self::Date,
+            8 => match code >> 17 & 0b111 {
+                // Bit 17 marks the designated timestamp in Parquet metadata.
+                0 | 1 => Self::Timestamp(TimeUnit::Micros),
+                2 | 3 => Self::Timestamp(TimeUnit::Nanos),
+                _ => Self::Unknown(code),
+            },
+            9 => Self::Float,
+            10 => Self::Double,
+            11 => Self::String,
+            12 => Self::Symbol,
+            13 => Self::Long256,
+            tag @ 14..=17 => geohash::from_parts(tag, bits_8_15).unwrap_or(Self::Unknown(code)),
+            18 => Self::Binary,
+            19 => Self::Uuid,
+            24 => Self::Long128,
+            25 => Self::Ipv4,
+            26 => Self::Varchar,
+            27 => array::from_code(code).unwrap_or(Self::Unknown(code)),
+            tag @ 28..=33 => {
+                decimal::from_parts(tag, bits_8_15, (code >> 18 & 0xff) as u8).unwrap_or(Self::Unknown(code))
+            }
+            _ => Self::Unknown(code),
+        }
+    }
+
+    /// What its values are. `raw` asks for numbers and bytes in place of the text forms of LONG256,
+    /// IPv4 and GEOHASH. `None` for unknown types.
+    pub fn value_type(self, raw: bool) -> Option<ValueType> {
+        Some(match self {
+            Self::Boolean => ValueType::Boolean,
+            Self::Byte => ValueType::Int8,
+            Self::Short => ValueType::Int16,
+            Self::Int => ValueType::Int32,
+            Self::Long => ValueType::Int64,
+            Self::Date => ValueType::TimestampMs,
+            Self::Timestamp(TimeUnit::Micros) => ValueType::TimestampUs,
+            Self::Timestamp(TimeUnit::Nanos) => ValueType::TimestampNs,
+            Self::Float => ValueType::Float32,
+            Self::Double => ValueType::Float64,
+            Self::Char | Self::String | Self::Varchar => ValueType::Text,
+            Self::Symbol => ValueType::Symbol,
+            Self::Binary => ValueType::Blob,
+            Self::Uuid => ValueType::Uuid,
+            Self::Long128 => ValueType::UInt128,
+            Self::Long256 if raw => ValueType::Blob,
+            Self::Ipv4 if raw => ValueType::UInt32,
+            Self::Geohash { .. } if raw => ValueType::Int64,
+            Self::Long256 | Self::Ipv4 | Self::Geohash { .. } => ValueType::Text,
+            Self::DoubleArray { dims } => ValueType::Doubles { dims },
+            Self::Decimal { precision, scale } if precision <= 38 => ValueType::Decimal { precision, scale },
+            Self::Decimal { .. } => ValueType::Text,
+            Self::Unknown(_) => return None,
+        })
+    }
+
+    /// How the type is stored; `None` for unknown types.
+    pub fn storage(self) -> Option<Storage> {
+        Some(match self {
+            Self::Boolean | Self::Byte => Storage::Fixed(1),
+            Self::Short | Self::Char => Storage::Fixed(2),
+            Self::Int | Self::Float | Self::Symbol | Self::Ipv4 => Storage::Fixed(4),
+            Self::Long | Self::Date | Self::Timestamp(_) | Self::Double => Storage::Fixed(8),
+            Self::Uuid | Self::Long128 => Storage::Fixed(16),
+            Self::Long256 => Storage::Fixed(32),
+            Self::Geohash { bits } => Storage::Fixed(geohash::width(bits)),
+            Self::Decimal { precision, .. } => Storage::Fixed(decimal::width(precision)),
+            Self::String | Self::Binary => Storage::Offsets,
+            Self::Varchar | Self::DoubleArray { .. } => Storage::Entries,
+            Self::Unknown(_) => return None,
+        })
+    }
+
+    /// Whether rows without a value read as zero (or false), because the type has no NULL.
+    pub fn missing_is_zero(self) -> bool {
+        matches!(self, Self::Boolean | Self::Byte | Self::Short)
+    }
+}
+
+/// The files of a column and how long they must be (docs/format.md §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// One file of so many bytes per row.
+    Fixed(usize),
+    /// Data, and n + 1 offsets of 8 bytes.
+    Offsets,
+    /// Data, and n entries of 16 bytes.
+    Entries,
+}
+
+impl Storage {
+    /// Bytes that `rows` rows need in the first file to open: the data of fixed-width types, the
+    /// auxiliary file of the others.
+    pub fn needed(self, rows: u64) -> u64 {
+        match self {
+            Self::Fixed(width) => rows.saturating_mul(width as u64),
+            Self::Offsets => rows.saturating_add(1).saturating_mul(8),
+            Self::Entries => rows.saturating_mul(16),
+        }
+    }
+}
+
+impl fmt::Display for ColumnType {
+    /// QuestDB's name of the type.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Boolean => "BOOLEAN",
+            Self::Byte => "BYTE",
+            Self::Short => "SHORT",
+            Self::Char => "CHAR",
+            Self::Int => "INT",
+            Self::Long => "LONG",
+            Self::Date => "DATE",
+            Self::Timestamp(TimeUnit::Micros) => "TIMESTAMP",
+            Self::Timestamp(TimeUnit::Nanos) => "TIMESTAMP_NS",
+            Self::Float => "FLOAT",
+            Self::Double => "DOUBLE",
+            Self::String => "STRING",
+            Self::Symbol => "SYMBOL",
+            Self::Long256 => "LONG256",
+            Self::Geohash { bits } if bits % 5 == 0 => return write!(f, "GEOHASH({}c)", bits / 5),
+            Self::Geohash { bits } => return write!(f, "GEOHASH({bits}b)"),
+            Self::Binary => "BINARY",
+            Self::Uuid => "UUID",
+            Self::Long128 => "LONG128",
+            Self::Ipv4 => "IPv4",
+            Self::Varchar => "VARCHAR",
+            Self::DoubleArray { dims } => {
+                f.write_str("DOUBLE")?;
+                return (0..*dims).try_for_each(|_| f.write_str("[]"));
+            }
+            Self::Decimal { precision, scale } => return write!(f, "DECIMAL({precision},{scale})"),
+            Self::Unknown(code) => return write!(f, "UNKNOWN({code})"),
+        };
+        f.write_str(name)
+    }
+}
+
+impl ValueType {
+    /// The type in DuckDB's SQL. Symbols are VARCHAR here; ENUM is the extension's choice.
+    pub fn sql(self) -> String {
+        let name = match self {
+            Self::Boolean => "BOOLEAN",
+            Self::Int8 => "TINYINT",
+            Self::Int16 => "SMALLINT",
+            Self::Int32 => "INTEGER",
+            Self::Int64 => "BIGINT",
+            Self::UInt32 => "UINTEGER",
+            Self::UInt128 => "UHUGEINT",
+            Self::Float32 => "FLOAT",
+            Self::Float64 => "DOUBLE",
+            Self::TimestampMs => "TIMESTAMP_MS",
+            Self::TimestampUs => "TIMESTAMP",
+            Self::TimestampNs => "TIMESTAMP_NS",
+            Self::Decimal { precision, scale } => return format!("DECIMAL({precision},{scale})"),
+            Self::Uuid => "UUID",
+            Self::Text | Self::Symbol => "VARCHAR",
+            Self::Blob => "BLOB",
+            Self::Doubles { dims } => return format!("DOUBLE{}", "[]".repeat(usize::from(dims))),
+        };
+        name.to_owned()
+    }
+}
+
+/// Decodes `rows` of a column into `sink`, in order.
+///
+/// # Errors
+/// Whatever contradicts the format: short files, offsets and keys out of range, text that is not UTF-8;
+/// with the file and the offset.
+pub fn decode<S: ColumnSink>(
+    column_type: ColumnType,
+    raw: bool,
+    source: &ColumnSource,
+    rows: Rows<'_>,
+    scratch: &mut Scratch,
+    sink: &mut S,
+) -> Result<()> {
+    match column_type {
+        ColumnType::Boolean => boolean::decode(source, rows, sink),
+        ColumnType::Byte => integer::decode_byte(source, rows, sink),
+        ColumnType::Short => integer::decode_short(source, rows, sink),
+        ColumnType::Int => integer::decode_int(source, rows, sink),
+        ColumnType::Long => integer::decode_long(source, rows, sink),
+        ColumnType::Date | ColumnType::Timestamp(_) => timestamp::decode(source, rows, sink),
+        ColumnType::Float => float::decode_float(source, rows, sink),
+        ColumnType::Double => float::decode_double(source, rows, sink),
+        ColumnType::Char => char::decode(source, rows, scratch, sink),
+        ColumnType::String => string::decode(source, rows, scratch, sink),
+        ColumnType::Varchar => varchar::decode(source, rows, scratch, sink),
+        ColumnType::Symbol => symbol::decode(source, rows, sink),
+        ColumnType::Binary => binary::decode(source, rows, scratch, sink),
+        ColumnType::Uuid => uuid::decode(source, rows, sink),
+        ColumnType::Long128 => long128::decode(source, rows, sink),
+        ColumnType::Long256 => long256::decode(source, rows, raw, scratch, sink),
+        ColumnType::Ipv4 => ipv4::decode(source, rows, raw, scratch, sink),
+        ColumnType::Geohash { bits } => geohash::decode(source, rows, bits, raw, scratch, sink),
+        ColumnType::DoubleArray { dims } => array::decode(source, rows, dims, scratch, sink),
+        ColumnType::Decimal { precision, scale } => decimal::decode(source, rows, precision, scale, scratch, sink),
+        ColumnType::Unknown(code) => Err(unknown(code)),
+    }
+}
+
+/// Appends `n` rows that have no stored value: above a column top, or of an absent column.
+pub fn missing<S: ColumnSink>(column_type: ColumnType, n: usize, sink: &mut S) -> Result<()> {
+    match column_type {
+        ColumnType::Boolean => sink.fixed::<u8>(n, zeros, |_| false),
+        ColumnType::Byte => sink.fixed::<i8>(n, zeros, |_| false),
+        ColumnType::Short => sink.fixed::<i16>(n, zeros, |_| false),
+        _ => sink.nulls(n),
+    }
+}
+
+fn zeros<T: Fixed>(values: &mut [T]) -> Result<()> {
+    values.fill(T::default());
+    Ok(())
+}
+
+/// The error of reading a column whose type this version does not know.
+pub fn unknown(code: i32) -> Error {
+    Error::unsupported("column type is not supported")
+        .expected("a type of QuestDB 9.3")
+        .found(format_args!("type code {code}"))
+        .hint("Leave the column out of the query, or use a newer version of this extension.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_carry_their_parameters() {
+        for (code, text, sql) in [
+            (8, "TIMESTAMP", "TIMESTAMP"),
+            (0x40008, "TIMESTAMP_NS", "TIMESTAMP_NS"),
+            (0x20008, "TIMESTAMP", "TIMESTAMP"),
+            (0x0A1B, "DOUBLE[]", "DOUBLE[]"),
+            (0x8A1B, "DOUBLE[][][]", "DOUBLE[][][]"),
+            (14 | 7 << 8 | 1 << 16, "GEOHASH(7b)", "VARCHAR"),
+            (16 | 30 << 8 | 1 << 16, "GEOHASH(6c)", "VARCHAR"),
+            (31 | 18 << 8 | 3 << 18, "DECIMAL(18,3)", "DECIMAL(18,3)"),
+            (33 | 76 << 8 | 10 << 18, "DECIMAL(76,10)", "VARCHAR"),
+        ] {
+            let column_type = ColumnType::from_code(code);
+            assert_eq!(column_type.to_string(), text);
+            assert_eq!(column_type.value_type(false).unwrap().sql(), sql);
+        }
+        for code in [0, 20, 39, 250, 14 | 40 << 8, 31 | 80 << 8, 0x0C1B] {
+            assert_eq!(ColumnType::from_code(code), ColumnType::Unknown(code));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Table functions that compute their rows at once: everything but the scan itself.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use duckdb_neo::bind_arguments::BindArgument;
+use duckdb_neo::connection::Context;
+use duckdb_neo::data_chunk::DataChunkRef;
+use duckdb_neo::logical_type::LogicalType;
+use duckdb_neo::signature::SignatureBuilder;
+use duckdb_neo::table_function::{
+    BindFunctionHandle, ExecColumnInfo, InitColumnData, TableFunctionBuilder, TableFunctionCallbacks,
+};
+use duckdb_neo::{extension::Extension, Result};
+use questdb_storage::types::{ColumnSink, ValueType};
+
+use super::arguments::Arguments;
+use super::errors::{guard, to_duckdb};
+use super::vectors::{ColumnState, Output, CHUNK_ROWS};
+
+/// A value of a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// BOOLEAN.
+    Bool(bool),
+    /// INTEGER, BIGINT or a timestamp.
+    Int(i64),
+    /// VARCHAR.
+    Text(String),
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<i32> for Cell {
+    fn from(value: i32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(value: usize) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+/// A function whose rows are computed when the query runs.
+pub trait Listing: Send + Sync + 'static {
+    /// What bind keeps of the arguments.
+    type Request: Send + Sync + 'static;
+
+    /// SQL name.
+    const NAME: &'static str;
+
+    /// Result columns. The type is one of Boolean, Int32, Int64, TimestampNs and Text.
+    const COLUMNS: &'static [(&'static str, ValueType)];
+
+    /// Parameters and documentation.
+    fn signature() -> SignatureBuilder;
+
+    /// Checks the arguments.
+    fn bind(&self, context: &Context, arguments: Arguments) -> Result<Self::Request>;
+
+    /// The rows, each with one cell per column.
+    fn rows(&self, request: &Self::Request) -> questdb_storage::Result<Vec<Vec<Cell>>>;
+}
+
+/// Registers a listing.
+pub fn register<L: Listing>(extension: &Extension, listing: L) -> Result<()> {
+    TableFunctionBuilder::new(L::NAME, L::signature(), ListingFunction(listing))
+        .with_projection_pushdown(true)
+        .register(extension)
+}
+
+struct ListingFunction<L>(L);
+
+/// All rows, and how many of them were returned.
+pub struct ListingState {
+    rows: Vec<Vec<Cell>>,
+    next: AtomicUsize,
+    /// Declared column of each output column.
+    projection: Vec<usize>,
+}
+
+impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
+    type BindData = L::Request;
+    type LocalState = ();
+    type GlobalState = ListingState;
+
+    fn bind(
+        &self,
+        context: &Context,
+        arguments: Vec<BindArgument>,
+        handle: BindFunctionHandle<'_>,
+    ) -> Result<Self::BindData> {
+        guard(|| {
+            let request = self.0.bind(context, Arguments::new(L::NAME, arguments))?;
+            for (name, value_type) in L::COLUMNS {
+                handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
+            }
+            Ok(request)
+        })
+    }
+
+    fn init_global_state(
+        &self,
+        request: &Self::BindData,
+        _context: &Context,
+        columns: InitColumnData<'_>,
+    ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
+        guard(|| {
+            let projection = (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let rows = self.0.rows(request).map_err(to_duckdb)?;
+            Ok((Some(ListingState { rows, next: AtomicUsize::new(0), projection }), Some(1)))
+        })
+    }
+
+    fn exec(
+        &self,
+        _request: &Self::BindData,
+        state: Option<&Self::GlobalState>,
+        _local: Option<&mut Self::LocalState>,
+        _context: &Context,
+        chunk: DataChunkRef<'_>,
+        _columns: ExecColumnInfo<'_>,
+    ) -> Result<()> {
+        guard(|| {
+            let Some(state) = state else { return Ok(()) };
+            let start = state.next.fetch_add(CHUNK_ROWS, Ordering::Relaxed).min(state.rows.len());
+            let rows = state.rows.get(start..state.rows.len().min(start + CHUNK_ROWS)).unwrap_or_default();
+            let output = Output::new(&chunk, rows.len())?;
+            if rows.is_empty() {
+                return output.end();
+            }
+            let mut column_state = ColumnState::default();
+            for (i, column) in state.projection.iter().enumerate() {
+                let Some((_, value_type)) = L::COLUMNS.get(*column) else { continue };
+                let cells: Vec<&Cell> = rows.iter().map(|row| row.get(*column).unwrap_or(&Cell::Null)).collect();
+                let mut sink = output.column(i, *value_type, &mut column_state)?;
+                write(&cells, *value_type, &mut sink).map_err(to_duckdb)?;
+                sink.finish()?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn write<S: ColumnSink>(cells: &[&Cell], value_type: ValueType, sink: &mut S) -> questdb_storage::Result<()> {
+    let number = |cell: &Cell| match cell {
+        Cell::Int(value) => *value,
+        Cell::Bool(value) => i64::from(*value),
+        _ => 0,
+    };
+    match value_type {
+        ValueType::Text => {
+            let text = |cell: &Cell| match cell {
+                Cell::Text(text) => text.len(),
+                _ => 0,
+            };
+            let heap = cells.iter().map(|cell| text(cell)).sum();
+            sink.strings(cells.len(), heap, |slots| {
+                for (row, cell) in cells.iter().enumerate() {
+                    match cell {
+                        Cell::Text(text) => slots.push(row, text.as_bytes()),
+                        _ => slots.set_null(row),
+                    }
+                }
+                Ok(())
+            })
+        }
+        _ => write_numbers(cells, value_type, number, sink),
+    }
+}
+
+/// Numbers go run by run, because NULL is not one of their values.
+fn write_numbers<S: ColumnSink>(
+    cells: &[&Cell],
+    value_type: ValueType,
+    number: impl Fn(&Cell) -> i64,
+    sink: &mut S,
+) -> questdb_storage::Result<()> {
+    for run in cells.chunk_by(|a, b| (**a == Cell::Null) == (**b == Cell::Null)) {
+        let values = run.iter().map(|cell| number(cell));
+        match (run.first(), value_type) {
+            (Some(Cell::Null), _) => sink.nulls(run.len())?,
+            (_, ValueType::Boolean) => sink.fixed::<u8>(run.len(), |slots| fill(slots, values.map(|v| v as u8)), |_| false)?,
+            (_, ValueType::Int32) => sink.fixed::<i32>(run.len(), |slots| fill(slots, values.map(|v| v as i32)), |_| false)?,
+            _ => sink.fixed::<i64>(run.len(), |slots| fill(slots, values), |_| false)?,
+        }
+    }
+    Ok(())
+}
+
+fn fill<T>(slots: &mut [T], values: impl Iterator<Item = T>) -> questdb_storage::Result<()> {
+    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The thin layer over DuckDB's extension API: a new DuckDB release is a change in here.
+
+pub mod arguments;
+pub mod errors;
+pub mod expressions;
+pub mod listing;
+pub mod paths;
+pub mod symbols;
+#[allow(unsafe_code)]
+pub mod vectors;

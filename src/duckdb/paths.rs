@@ -1,0 +1,29 @@
+//! Paths as users give them, and DuckDB's permission to touch them.
+
+use std::path::{Path, PathBuf};
+
+use duckdb_neo::connection::Context;
+use duckdb_neo::error::{DuckDBError, Error};
+use duckdb_neo::file::FileSystem;
+use duckdb_neo::Result;
+
+/// `path` with `~` replaced, trailing slashes removed, and made absolute.
+pub fn expand(context: &Context, path: &str) -> Result<PathBuf> {
+    let fs = FileSystem::new(context)?;
+    if fs.is_remote(path)? {
+        return Err(Error {
+            code: DuckDBError::QueryNotImplemented,
+            message: format!("\"{path}\" is remote: QuestDB tables are read from local directories only"),
+        });
+    }
+    let expanded = fs.expand(path)?;
+    let trimmed = expanded.trim_end_matches('/');
+    let path = if trimmed.is_empty() && !expanded.is_empty() { "/" } else { trimmed };
+    std::path::absolute(path).map_err(|e| Error::invalid_input(format!("Path \"{path}\" cannot be used: {e}")))
+}
+
+/// Asks DuckDB whether files below `dir` may be read: `enable_external_access`, `allowed_directories`
+/// and `allowed_paths` guard only DuckDB's own file system, so each directory is shown to it first.
+pub fn check_access(context: &Context, dir: &Path) -> Result<()> {
+    FileSystem::new(context)?.exists(&dir.join("_meta").to_string_lossy()).map(drop)
+}

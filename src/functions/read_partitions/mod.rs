@@ -1,0 +1,59 @@
+//! `read_partitions(path, …)`: the rows of table directories.
+
+mod bind;
+mod columns;
+mod paths;
+mod scan;
+
+use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
+use duckdb_neo::table_function::TableFunctionBuilder;
+use duckdb_neo::types::Any;
+use duckdb_neo::{extension::Extension, Result};
+
+use crate::duckdb::arguments::named;
+
+/// SQL name.
+pub const NAME: &str = "read_partitions";
+
+/// The function; its callbacks are in [`bind`] and [`scan`].
+struct ReadPartitions;
+
+/// Registers the function.
+pub fn register(extension: &Extension) -> Result<()> {
+    TableFunctionBuilder::new(NAME, signature(), ReadPartitions)
+        .with_projection_pushdown(true)
+        .with_filter_pushdown()
+        .with_partitioning()
+        .with_progress()
+        .register(extension)
+}
+
+/// Parameters, in the order in which [`bind`] takes them.
+fn signature() -> SignatureBuilder {
+    SignatureBuilder::new()
+        .param(FunctionParameter::new::<Any>("path"))
+        .param(named::<Option<String>>("table_name", None))
+        .param(named("symbols", "varchar".to_owned()))
+        .param(named("raw_types", false))
+        .param(named("filename", false))
+        .param(named("file_row_number", false))
+        .param(named("partition", false))
+        .param(named("union_by_name", false))
+        .documentation(
+            FunctionDocumentationBuilder::new()
+                .description(
+                    "Reads QuestDB tables from their directories, the server running or not: the rows that were \
+                     committed when the query was bound, in the order of the table. path: a table directory, a \
+                     database root (with table_name), a glob pattern, or a list of these. table_name: the table \
+                     of a database root, by its current name. symbols: SYMBOL columns as 'varchar' (default) or \
+                     'enum'. raw_types: LONG256 as BLOB, IPv4 as UINTEGER, GEOHASH as BIGINT instead of text. \
+                     filename: adds the table's directory. file_row_number: adds the row's position in the \
+                     table. partition: adds the partition's name and format ('native' or 'parquet'). \
+                     union_by_name: unites the columns of several tables by name, NULL where one lacks a column.",
+                )
+                .add_example("A table", "FROM read_partitions('db/trades~12') WHERE ts >= '2024-01-03'")
+                .add_example("By name", "FROM read_partitions('db', table_name := 'trades')")
+                .add_example("Several tables", "FROM read_partitions('db/trades*', union_by_name := true)")
+                .add_category("questdb"),
+        )
+}

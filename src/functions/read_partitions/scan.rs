@@ -1,0 +1,224 @@
+//! The scan: filter pushdown, global and local state, chunks.
+
+use std::sync::{Arc, PoisonError};
+
+use duckdb_neo::bind_arguments::BindArgument;
+use duckdb_neo::connection::Context;
+use duckdb_neo::data_chunk::DataChunkRef;
+use duckdb_neo::table_function::{
+    BindFunctionHandle, ExecColumnInfo, InitColumnData, PartitionData, PushdownData, TableFilterPushdownCallbacks,
+    TableFunctionCallbacks, TablePartitioningCallbacks,
+};
+use duckdb_neo::Result;
+use questdb_storage::scan::{Chunk, Projected, Reader, RowSet, ScanPlan, Scanner, Segment};
+use questdb_storage::types::{ColumnSink, ValueType};
+
+use super::bind::{bind, BindData};
+use super::columns::{undeclared, Content, OutputColumn};
+use super::ReadPartitions;
+use crate::duckdb::errors::{guard, test_panic, to_duckdb};
+use crate::duckdb::expressions::Translator;
+use crate::duckdb::symbols::SymbolForm;
+use crate::duckdb::vectors::{ColumnState, Output, CHUNK_ROWS};
+
+/// What all threads of a scan share.
+pub struct GlobalState {
+    scanner: Arc<Scanner>,
+    /// Output columns, in order.
+    projection: Vec<OutputColumn>,
+}
+
+/// What one thread keeps from chunk to chunk.
+pub struct LocalState {
+    reader: Reader,
+    columns: Vec<ColumnState>,
+    /// Morsel of the last chunk: its position in the order of rows.
+    batch: u64,
+}
+
+impl TableFunctionCallbacks for ReadPartitions {
+    type BindData = BindData;
+    type LocalState = LocalState;
+    type GlobalState = GlobalState;
+
+    fn bind(
+        &self,
+        context: &Context,
+        arguments: Vec<BindArgument>,
+        handle: BindFunctionHandle<'_>,
+    ) -> Result<Self::BindData> {
+        guard(|| bind(context, arguments, &handle))
+    }
+
+    fn init_global_state(
+        &self,
+        bound: &Self::BindData,
+        _context: &Context,
+        columns: InitColumnData<'_>,
+    ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
+        guard(|| {
+            test_panic("init");
+            let mut projection = Vec::new();
+            for i in 0..columns.count()? {
+                let index = columns.get_column_index(i)?;
+                projection.push(bound.columns.get(index).ok_or_else(|| undeclared(index))?.clone());
+            }
+            let scanner = Scanner::new(plans(bound, &projection)).map_err(to_duckdb)?;
+            let threads = scanner.parallelism();
+            Ok((Some(GlobalState { scanner, projection }), Some(threads)))
+        })
+    }
+
+    fn init_local_state(
+        &self,
+        _bound: &Self::BindData,
+        global: Option<&Self::GlobalState>,
+        _context: &Context,
+        _columns: InitColumnData<'_>,
+    ) -> Result<Option<Self::LocalState>> {
+        guard(|| {
+            let Some(global) = global else { return Ok(None) };
+            let state = |column: &OutputColumn| match &column.content {
+                Content::Data { value_type: Some(ValueType::Symbol), symbols, .. } => {
+                    ColumnState::for_symbols(symbols.clone())
+                }
+                _ => ColumnState::default(),
+            };
+            let columns = global.projection.iter().map(state).collect();
+            Ok(Some(LocalState { reader: Reader::new(&global.scanner), columns, batch: 0 }))
+        })
+    }
+
+    fn exec(
+        &self,
+        _bound: &Self::BindData,
+        global: Option<&Self::GlobalState>,
+        local: Option<&mut Self::LocalState>,
+        _context: &Context,
+        output: DataChunkRef<'_>,
+        _columns: ExecColumnInfo<'_>,
+    ) -> Result<()> {
+        guard(|| {
+            test_panic("exec");
+            let (Some(global), Some(local)) = (global, local) else { return Ok(()) };
+            let Some(chunk) = local.reader.next_chunk(CHUNK_ROWS).map_err(to_duckdb)? else {
+                return Output::new(&output, 0)?.end();
+            };
+            local.batch = chunk.morsel();
+            let output = Output::new(&output, chunk.len())?;
+            for (index, column) in global.projection.iter().enumerate() {
+                write_column(&output, index, column, &chunk, local)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn progress(
+        &self,
+        _bound: &Self::BindData,
+        global: Option<&Self::GlobalState>,
+        _context: &Context,
+    ) -> Result<Option<f64>> {
+        Ok(global.map(|global| global.scanner.progress()))
+    }
+}
+
+impl TableFilterPushdownCallbacks for ReadPartitions {
+    /// Takes all filters as hints and accepts none: DuckDB applies them itself as well.
+    fn pushdown_filter(&self, bound: &Self::BindData, context: &Context, pushdown: PushdownData<'_>) -> Result<()> {
+        guard(|| {
+            let types = |column: usize| bound.columns.get(column).and_then(OutputColumn::filter_type);
+            let translator = Translator { context, pushdown: &pushdown, types: &types };
+            *bound.filter.lock().unwrap_or_else(PoisonError::into_inner) = translator.translate()?;
+            Ok(())
+        })
+    }
+}
+
+impl TablePartitioningCallbacks for ReadPartitions {
+    fn partition_data(
+        &self,
+        _bound: &Self::BindData,
+        _global: Option<&Self::GlobalState>,
+        local: Option<&mut Self::LocalState>,
+        _context: &Context,
+        _request: PartitionData<'_>,
+    ) -> Result<usize> {
+        Ok(local.map_or(0, |local| local.batch as usize))
+    }
+}
+
+/// One plan per table.
+fn plans(bound: &BindData, projection: &[OutputColumn]) -> Vec<ScanPlan> {
+    let filter = bound.filter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let plan = |(table, snapshot)| {
+        let in_table = |column: &OutputColumn| column.position(table).unwrap_or(Projected::Missing);
+        let filter = filter.map_columns(&|column| match bound.columns.get(column)?.position(table)? {
+            Projected::Column(index) => Some(index),
+            Projected::Missing => None,
+        });
+        ScanPlan::with(snapshot, projection.iter().map(in_table).collect(), filter, bound.raw_types)
+    };
+    bound.tables.iter().enumerate().map(plan).collect()
+}
+
+fn write_column(
+    output: &Output,
+    index: usize,
+    column: &OutputColumn,
+    chunk: &Chunk,
+    local: &mut LocalState,
+) -> Result<()> {
+    let Some(state) = local.columns.get_mut(index) else { return Err(undeclared(index)) };
+    let value_type = match &column.content {
+        Content::Data { value_type: Some(ValueType::Symbol), symbols: SymbolForm::Strings, .. } => ValueType::Symbol,
+        // An unknown type's error comes from reading it.
+        Content::Data { value_type, .. } => value_type.unwrap_or(ValueType::Blob),
+        Content::RowNumber => ValueType::Int64,
+        _ => ValueType::Text,
+    };
+    let mut sink = output.column(index, value_type, state)?;
+    match &column.content {
+        Content::Data { .. } => local.reader.read(chunk, index, &mut sink),
+        Content::RowNumber => chunk.segments().iter().try_for_each(|segment| row_numbers(segment, &mut sink)),
+        Content::Filename => chunk.segments().iter().try_for_each(|segment| {
+            repeat(&segment.snapshot().dir().to_string_lossy(), segment.rows().len(), &mut sink)
+        }),
+        Content::PartitionName => chunk
+            .segments()
+            .iter()
+            .try_for_each(|segment| repeat(&segment.partition().name, segment.rows().len(), &mut sink)),
+        Content::PartitionFormat => chunk.segments().iter().try_for_each(|segment| {
+            let format = if segment.partition().entry.parquet { "parquet" } else { "native" };
+            repeat(format, segment.rows().len(), &mut sink)
+        }),
+    }
+    .map_err(to_duckdb)?;
+    sink.finish()
+}
+
+/// Positions of a segment's rows in their table.
+fn row_numbers<S: ColumnSink>(segment: &Segment, sink: &mut S) -> questdb_storage::Result<()> {
+    let first = segment.partition().first_row;
+    let fill = |slots: &mut [i64]| {
+        match segment.rows() {
+            RowSet::Range(range) => {
+                slots.iter_mut().zip(range.clone()).for_each(|(slot, row)| *slot = (first + row) as i64);
+            }
+            RowSet::List(rows) => {
+                slots.iter_mut().zip(rows).for_each(|(slot, row)| *slot = (first + u64::from(*row)) as i64);
+            }
+        }
+        Ok(())
+    };
+    sink.fixed::<i64>(segment.rows().len(), fill, |_| false)
+}
+
+/// The same text in `n` rows, stored once.
+fn repeat<S: ColumnSink>(text: &str, n: usize, sink: &mut S) -> questdb_storage::Result<()> {
+    sink.strings(n, text.len(), |slots| {
+        slots.heap().copy_from_slice(text.as_bytes());
+        (0..n).for_each(|row| slots.set_range(row, 0, text.len()));
+        Ok(())
+    })
+}
