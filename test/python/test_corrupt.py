@@ -2,7 +2,10 @@
 
 Everything runs in another process with a time limit, so that a crash or a hang is one failed test.
 """
+import os
+import random
 import re
+import shutil
 
 import duckdb
 import pyarrow as pa
@@ -11,7 +14,7 @@ import pytest
 from helpers import cases, files, truth
 from helpers.cases import case, quote, text
 from helpers.compare import difference
-from helpers.isolated import Failure
+from helpers.isolated import Crashed, Failure, Hung
 
 SECONDS = 20
 NATIVE = [n for n in cases.CORRUPT if "parquet" not in n]
@@ -23,6 +26,7 @@ AS_STORED = {"corrupt_ts_descending"}
 # Damage in one file that shows when another one is used, or that names a directory: any of these will do.
 ALSO_NAMED = {
     "corrupt_symbol_bad_offset": ["sym.o"],
+    "corrupt_symbol_chars_short": ["sym.o"],                    # whose offsets no longer fit
     "corrupt_meta_bad_type": ["id"],
     "corrupt_txn_huge_rows": ["2024-03-03"],                    # the last partition
     "corrupt_txn_negative_partition_rows": ["2024-02-27"],
@@ -230,6 +234,84 @@ def test_native_days_beside_a_damaged_parquet_partition_are_right(elsewhere, nam
     assert not isinstance(got, Failure), got
     rows = want.slice(c.row_ranges[first][0])
     assert difference(got, rows) is None, difference(got, rows)
+
+
+# ---- damage of every kind, made here ---------------------------------------------------------------------------------
+
+DAMAGED_HERE = {            # table: how many changes
+    "all_types_wal": 220, "sym_edge": 60, "evo_symbol_flags": 80, "sensor_arrays": 40, "o3_many": 40,
+}
+SEED = os.environ.get("QUESTDB_DAMAGE_SEED", "1")
+
+
+def damage(rng, data):
+    """Another content of a file, and what was done."""
+    data = bytearray(data)
+    how = rng.choice(["flip", "flip", "flip", "bytes", "cut", "empty", "grow", "zeros", "number"])
+    if how == "cut":
+        return bytes(data[:rng.randrange(len(data) + 1)]), "cut"
+    if how == "empty":
+        return b"", "emptied"
+    if how == "grow":
+        return bytes(data) + rng.randbytes(rng.choice([1, 8, 4096])), "grown"
+    if not data:
+        return b"\xff" * 16, "filled"
+    at = rng.randrange(min(len(data), rng.choice([64, 512, len(data)])))
+    if how == "flip":
+        data[at] ^= 1 << rng.randrange(8)
+    elif how == "bytes":
+        data[at:at + 8] = rng.randbytes(min(8, len(data) - at))
+    elif how == "zeros":
+        n = min(64, len(data) - at)
+        data[at:at + n] = bytes(n)
+    else:
+        at -= at % 8
+        value = rng.choice([-1, -2**63, 2**63 - 1, 2**40, 2**31 - 1, -2**31, 1, 0])
+        data[at:at + 8] = value.to_bytes(8, "little", signed=True)[:max(0, min(8, len(data) - at))]
+    return bytes(data), f"{how} at {at}"
+
+
+@pytest.mark.parametrize("name", DAMAGED_HERE)
+def test_random_damage_is_an_answer_or_an_ordinary_error(elsewhere, tmp_path, name):
+    """Whatever the bytes: no crash, no hang, no internal error, and text that is UTF-8."""
+    path = tmp_path / "t~1"
+    shutil.copytree(case(name).path, path)
+    targets = sorted(f for f in path.rglob("*") if f.is_file() and not f.relative_to(path).parts[0].startswith(("wal", "txn_seq")))
+    call = f"read_partitions({text(path)})"
+    statements = [f"SELECT {truth.select_list(name)} FROM {call}", f"SELECT count(*) FROM {call} WHERE ts >= '2024-02-28 05:00:00' AND ts < '2024-03-01'",
+                  f"FROM questdb_columns({text(path)})", f"FROM questdb_partitions({text(path)})", "SELECT 42 AS a"]
+    for i in range(DAMAGED_HERE[name]):
+        rng = random.Random(f"{SEED}/{name}/{i}")
+        file = rng.choice(targets if rng.random() < 0.7 else [path / f for f in ("_meta", "_txn", "_cv")])
+        whole = file.read_bytes()
+        changed, how = damage(rng, whole)
+        file.write_bytes(changed)
+        what = f"seed {SEED}/{name}/{i}: {file.relative_to(path)} {how}"
+        try:
+            results = elsewhere.run(statements, SECONDS)
+        except (Crashed, Hung) as e:
+            pytest.fail(f"{what}: {e}")
+        finally:
+            file.write_bytes(whole)
+        for sql, result in zip(statements, results):
+            if isinstance(result, Failure):
+                assert result.is_duckdb and not re.search(r"INTERNAL|Panic|panicked", result.message), f"{what}: {sql}: {result}"
+            else:
+                result.validate(full=True)
+        assert not isinstance(results[-1], Failure), f"{what}: {results[-1]}"
+
+
+def test_text_in_the_middle_of_a_value_that_is_no_utf8(elsewhere, tmp_path):
+    """Beyond the prefix that the VARCHAR's entry repeats."""
+    path = tmp_path / "t~1"
+    shutil.copytree(case("part_day").path, path)
+    file = next(d for d in path.iterdir() if d.name.startswith("2024-02-28")) / "note.d"
+    data = bytearray(file.read_bytes())
+    data[10] = 0xFF
+    file.write_bytes(bytes(data))
+    got, others = elsewhere.run([f"SELECT note FROM read_partitions({text(path)})", f"SELECT count(val), count(sym) FROM read_partitions({text(path)})"], SECONDS)
+    assert isinstance(got, Failure) and "note." in got.message and "part_day" in got.message, got
+    assert not isinstance(others, Failure)
 
 
 def test_every_damaged_fixture_is_tested():

@@ -333,8 +333,8 @@ def test_a_materialized_view_is_a_table(con):
     ("", []), ("'{T}', 'x'", []),
     ("'{T}', no_such_option := 1", ["no_such_option"]), ("'{T}', symbol := 'enum'", ["symbol"]),
     ("'{T}', symbols := 'emun'", ["emun", "enum"]), ("'{T}', symbols := 1", ["symbols"]), ("'{T}', filename := 'x y'", []), ("'{T}', partition := 'maybe'", []),
-    ("'{T}', file_row_number := NULL", []), ("'{T}', raw_types := NULL", []), ("'{T}', table_name := NULL", []),
-    ("'{T}', snapshot := 'sometimes'", ["sometimes", "validate"]), ("'{T}', union_by_name := NULL", []),
+    ("'{T}', file_row_number := NULL", []), ("'{T}', raw_types := NULL", []), 
+    ("'{T}', snapshot := 'sometimes'", ["snapshot"]), ("'{T}', union_by_name := NULL", []),
 ])
 def test_wrong_arguments_are_refused_when_bound(con, arguments, words):
     refused(con, f"FROM read_partitions({arguments.replace('{T}', str(case(PLAIN).path))})", *words)

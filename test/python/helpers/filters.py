@@ -30,6 +30,12 @@ class Column:
         return self.type in MAKE
 
     @property
+    def is_convertible(self):
+        """All values fit every time type; where they do not, a cast of the column fails, or not, as the plan likes."""
+        second = PER_SECOND[self.type]
+        return all(in_print(v, second) for v in self.values)
+
+    @property
     def is_integer(self):
         return self.type in INTEGER_RANGE
 
@@ -50,6 +56,10 @@ def sample_columns(con, table, columns, designated, count=40):
         values = set(normal(rows.to_arrow_table().column(0)).to_pylist())       # Arrow: not every time has a text
         out.append(Column(name, type_, sorted((v for v in values if "\0" not in str(v)), key=str), name == designated))
     return out
+
+
+def in_print(value, second):
+    return PRINTABLE[0] * second <= value <= PRINTABLE[1] * second
 
 
 class Generator:
@@ -137,14 +147,15 @@ class Generator:
         value = self.time_value(c)
         second = PER_SECOND[c.type]
         value = max(-2**63 + 2, min(2**63 - 2, value))
-        in_print = PRINTABLE[0] * second <= value <= PRINTABLE[1] * second
-        if not in_print or r.random() < 0.15:
+        if c.type == "TIMESTAMP_MS":            # make_timestamp_ms gives a TIMESTAMP
+            value = max(PRINTABLE[0] * second, min(PRINTABLE[1] * second, value))
+        elif not in_print(value, second) or r.random() < 0.15:
             return f"{MAKE[c.type]}({value})"
         word = iso(value, second)
         how = r.random()
         if how < 0.45:
             return f"{c.type} '{word}'"
-        if how < 0.75:
+        if how < 0.75 or not c.is_convertible:
             return f"'{word}'"
         if how < 0.85:
             return f"'{word[:10]}'"
