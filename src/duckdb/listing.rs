@@ -154,7 +154,7 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
         _request: &Self::BindData,
         state: Option<&Self::GlobalState>,
         _local: Option<&mut Self::LocalState>,
-        _context: &Context,
+        context: &Context,
         chunk: DataChunkRef<'_>,
         _columns: ExecColumnInfo<'_>,
     ) -> Result<()> {
@@ -172,7 +172,7 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
                 let cells: Vec<&Cell> = rows.iter().map(|row| row.get(*column).unwrap_or(&Cell::Null)).collect();
                 let mut sink = output.column(i, *value_type, &mut column_state)?;
                 write(&cells, *value_type, &mut sink).map_err(to_duckdb)?;
-                sink.finish()?;
+                sink.finish(context)?;
             }
             Ok(())
         })

@@ -25,5 +25,16 @@ pub fn expand(context: &Context, path: &str) -> Result<PathBuf> {
 /// Asks DuckDB whether files below `dir` may be read: `enable_external_access`, `allowed_directories`
 /// and `allowed_paths` guard only DuckDB's own file system, so each directory is shown to it first.
 pub fn check_access(context: &Context, dir: &Path) -> Result<()> {
-    FileSystem::new(context)?.exists(&dir.join("_meta").to_string_lossy()).map(drop)
+    let asked = FileSystem::new(context)?.exists(&dir.join("_meta").to_string_lossy());
+    asked.map(drop).map_err(|error| {
+        // DuckDB puts the class in front of the text again.
+        let message = error.message.strip_prefix("Permission Error: ").unwrap_or(&error.message).to_owned();
+        Error { message, ..error }
+    })
+}
+
+/// The part of a glob pattern before its first special character, cut at a directory: where a search starts.
+pub fn pattern_root(pattern: &Path) -> PathBuf {
+    let plain = |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    pattern.components().take_while(plain).collect()
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use duckdb_neo::connection::Context;
 use duckdb_neo::{ffi, Result};
 use questdb_storage::format::symbol_table::SymbolTable;
 use questdb_storage::types::{HeapAddress, NullMask, StringSlots, View};
 
+use super::dictionary::Dictionary;
 use super::vectors::{write_enum, write_views};
 
 /// The DuckDB type of a SYMBOL column, and what it needs.
@@ -48,7 +50,7 @@ impl EnumPositions {
 /// Strings of a symbol table in DuckDB's form. Long ones point into the table, which this keeps alive.
 #[derive(Debug)]
 struct SymbolViews {
-    table: Arc<SymbolTable>,
+    _table: Arc<SymbolTable>,
     views: Vec<View>,
 }
 
@@ -66,7 +68,7 @@ impl SymbolViews {
             slots.set_range(key, start, end - start);
             start = *end;
         }
-        Self { table: Arc::clone(table), views }
+        Self { _table: Arc::clone(table), views }
     }
 }
 
@@ -74,42 +76,52 @@ impl SymbolViews {
 #[derive(Debug)]
 pub struct SymbolVector {
     form: SymbolForm,
+    /// The table that keys belong to.
+    table: Option<Arc<SymbolTable>>,
     views: Option<SymbolViews>,
+    dictionary: Option<Dictionary>,
 }
 
 impl SymbolVector {
     /// A writer of `form`.
     pub fn new(form: SymbolForm) -> Self {
-        Self { form, views: None }
-    }
-
-    /// Whether vectors become dictionaries, whose own data is not written.
-    pub fn is_dictionary(&self) -> bool {
-        false
+        Self { form, table: None, views: None, dictionary: None }
     }
 
     /// Says which table the next keys belong to.
     pub fn use_table(&mut self, table: &Arc<SymbolTable>) {
-        let known = self.views.as_ref().is_some_and(|views| Arc::ptr_eq(&views.table, table));
-        if !known && matches!(self.form, SymbolForm::Strings) {
-            self.views = Some(SymbolViews::new(table));
+        if !self.table.as_ref().is_some_and(|known| Arc::ptr_eq(known, table)) {
+            self.table = Some(Arc::clone(table));
+            self.views = None;
+            self.dictionary = None;
         }
     }
 
-    /// Writes `keys` to `vector`, whose data is at `data`, and marks NULLs.
+    /// Makes `vector` a dictionary vector, when keys and table suit one; `false` when they do not.
+    pub fn refer(&mut self, context: &Context, vector: ffi::duckdb_v2_vector_handle, keys: &[i32]) -> Result<bool> {
+        let Some(table) = &self.table else { return Ok(false) };
+        if !matches!(self.form, SymbolForm::Strings) || !Dictionary::suits(table, keys.len()) {
+            return Ok(false);
+        }
+        let dictionary = match &mut self.dictionary {
+            Some(dictionary) => dictionary,
+            none => none.insert(Dictionary::new(context, table)?),
+        };
+        dictionary.refer(vector, keys)?;
+        Ok(true)
+    }
+
+    /// Writes `keys` to the slots at `data` and marks NULLs.
     ///
     /// # Safety
-    /// The vector must be of the form's type and have a slot for each key.
+    /// There must be a slot of the form's physical type for each key.
     #[allow(unsafe_code)]
-    pub unsafe fn write(
-        &mut self,
-        _vector: ffi::duckdb_v2_vector_handle,
-        data: *mut u8,
-        keys: &[i32],
-        nulls: &mut NullMask,
-    ) -> Result<()> {
+    pub unsafe fn write(&mut self, data: *mut u8, keys: &[i32], nulls: &mut NullMask) {
         match &self.form {
             SymbolForm::Strings => {
+                if let (None, Some(table)) = (&self.views, &self.table) {
+                    self.views = Some(SymbolViews::new(table));
+                }
                 let views = self.views.as_ref().map_or(&[][..], |views| &views.views);
                 // SAFETY: promised by the caller; `self.views` lives as long as the scan's thread.
                 unsafe { write_views(data, keys, views, nulls) };
@@ -126,6 +138,5 @@ impl SymbolVector {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! Filling DuckDB's vectors. The extension's only file with `unsafe` code, and the second sink of the
-//! storage crate's decoders.
+//! Filling DuckDB's vectors: the second sink of the storage crate's decoders. One of the extension's files
+//! with `unsafe` code; the others are its neighbours `dictionary` and `symbols`.
 //!
 //! The safe wrappers of `duckdb-neo` would cost a validity mask per vector and a check per value, so this
 //! module writes vectors through the raw API. What it relies on: an output vector is flat and holds
@@ -18,6 +18,7 @@ use questdb_storage::format::symbol_table::SymbolTable;
 use questdb_storage::types::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, ValueType, View};
 
 use super::symbols::{SymbolForm, SymbolVector};
+use duckdb_neo::connection::Context;
 
 /// Rows of a chunk, at most: DuckDB's STANDARD_VECTOR_SIZE.
 pub const CHUNK_ROWS: usize = 2048;
@@ -26,16 +27,18 @@ pub const CHUNK_ROWS: usize = 2048;
 const UUID_FLIP: u128 = 1 << 127;
 
 /// Calls an API function whose last argument receives the error.
-macro_rules! call {
+macro_rules! call_api {
     ($function:path $(, $argument:expr)* $(,)?) => {{
         let mut error: ffi::duckdb_v2_error_info_handle = ptr::null_mut();
         // SAFETY: handles and pointers come from DuckDB and are live for this callback; each use says more.
         let code = unsafe { $function($($argument,)* &mut error) };
-        check(code, &mut error)
+        $crate::duckdb::vectors::check(code, &mut error)
     }};
 }
 
-fn check(code: ffi::DUCKDB_V2_ERROR, handle: &mut ffi::duckdb_v2_error_info_handle) -> Result<()> {
+pub(super) use call_api as call;
+
+pub(super) fn check(code: ffi::DUCKDB_V2_ERROR, handle: &mut ffi::duckdb_v2_error_info_handle) -> Result<()> {
     if code == ffi::DUCKDB_V2_ERROR::DUCKDB_V2_ERROR_NONE {
         return Ok(());
     }
@@ -97,19 +100,8 @@ impl Output {
     ) -> Result<VectorSink<'s>> {
         let vector = self.vector(index)?;
         state.reset(value_type);
-        // A dictionary replaces the vector's data, so its own buffer is not touched.
-        let data = if state.symbols.as_ref().is_some_and(SymbolVector::is_dictionary) {
-            ptr::null_mut()
-        } else {
-            sized(vector, self.rows)?
-        };
+        let data = sized(vector, self.rows)?;
         Ok(VectorSink { vector, data, capacity: self.rows, value_type, rows: 0, state })
-    }
-
-    /// Makes column `index` a sequence of numbers.
-    pub fn sequence(&self, index: usize, start: i64) -> Result<()> {
-        let vector = self.vector(index)?;
-        call!(ffi::duckdb_v2_vector_make_sequence, vector, start, 1, self.rows as u64)
     }
 }
 
@@ -193,7 +185,7 @@ impl VectorSink<'_> {
     }
 
     /// Completes the vector.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self, context: &Context) -> Result<()> {
         if self.rows != self.capacity {
             return Err(Error::internal(format!("{} of {} rows were written", self.rows, self.capacity)));
         }
@@ -204,21 +196,21 @@ impl VectorSink<'_> {
                 values.iter_mut().for_each(|value| *value ^= UUID_FLIP);
             }
             ValueType::Doubles { .. } => write_lists(self.vector, &self.state.doubles)?,
-            ValueType::Symbol => return self.finish_symbols(),
+            ValueType::Symbol => return self.finish_symbols(context),
             _ => {}
         }
         set_nulls(self.vector, &self.state.nulls)
     }
 
-    fn finish_symbols(self) -> Result<()> {
+    fn finish_symbols(self, context: &Context) -> Result<()> {
         let state = self.state;
         let symbols = state.symbols.get_or_insert_with(|| SymbolVector::new(SymbolForm::Strings));
-        // SAFETY: the vector's type is VARCHAR or the ENUM that the form was made for, and it has
-        // `rows` slots, unless the form is a dictionary, which writes none.
-        unsafe { symbols.write(self.vector, self.data, &state.keys, &mut state.nulls)? };
-        if symbols.is_dictionary() {
+        if symbols.refer(context, self.vector, &state.keys)? {
             return Ok(());
         }
+        // SAFETY: the vector's type is VARCHAR or the ENUM that the form was made for, and it has a slot
+        // for each row.
+        unsafe { symbols.write(self.data, &state.keys, &mut state.nulls) };
         set_nulls(self.vector, &state.nulls)
     }
 }

@@ -1,11 +1,21 @@
 //! One module per SQL function.
 
+mod questdb_columns;
+mod questdb_partitions;
+mod questdb_symbols;
+mod questdb_tables;
 mod read_partitions;
+mod replacement;
 mod resolve;
 
 use duckdb_neo::{extension::Extension, Result};
 
 /// Registers everything.
 pub fn register(extension: &Extension) -> Result<()> {
-    read_partitions::register(extension)
+    read_partitions::register(extension)?;
+    questdb_tables::register(extension)?;
+    questdb_columns::register(extension)?;
+    questdb_partitions::register(extension)?;
+    questdb_symbols::register(extension)?;
+    replacement::register(extension)
 }

@@ -16,11 +16,11 @@ SEED = os.environ.get("QUESTDB_FILTER_SEED", "1")
 COUNT = os.environ.get("QUESTDB_FILTER_COUNT")
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata")
 TABLES = {
-    "all_types_wal": 250, "o3_split": 120, "o3_many": 120, "evo_symbol_flags": 120, "sym_high_card": 40, "ns_hour": 150,
-    "part_hour": 100, "part_day": 100, "part_week": 100, "part_month": 100, "part_year": 100, "part_none_ts": 80,
-    "part_none_nots": 80, "part_day_ends": 60, "ns_day": 80, "ns_ends": 60, "ns_month": 60, "same_ts": 100, "trades_2m": 25,
-    "update_columns": 100, "sym_edge": 120, "dedup_split": 80, "evo_add_mid_wal": 150, "evo_readd": 80, "evo_type_twice": 80,
-    "odd_text": 60, "extreme_times": 60, "live_splits": 60, "o3_split_hour_ns": 80, "weird_columns": 60,
+    "all_types_wal": 150, "o3_split": 70, "o3_many": 70, "evo_symbol_flags": 70, "sym_high_card": 20, "ns_hour": 90,
+    "part_hour": 60, "part_day": 60, "part_week": 60, "part_month": 60, "part_year": 60, "part_none_ts": 45,
+    "part_none_nots": 45, "part_day_ends": 35, "ns_day": 45, "ns_ends": 35, "ns_month": 35, "same_ts": 60, "trades_2m": 15,
+    "update_columns": 60, "sym_edge": 70, "dedup_split": 45, "evo_add_mid_wal": 90, "evo_readd": 45, "evo_type_twice": 45,
+    "odd_text": 35, "extreme_times": 35, "live_splits": 35, "o3_split_hour_ns": 45, "weird_columns": 35,
 }
 
 

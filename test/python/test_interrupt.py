@@ -80,7 +80,7 @@ def test_progress_grows_from_0_to_100(con):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        con.execute(f"SELECT sum(price), count(DISTINCT amount), max(symbol), max(side) FROM read_partitions([{', '.join([text(T.path)] * 25)}])").fetchall()
+        con.execute(f"SELECT sum(price), count(DISTINCT amount), max(symbol), max(side) FROM read_partitions([{', '.join([text(T.path)] * 10)}])").fetchall()
     finally:
         done.set()
         watcher.join()

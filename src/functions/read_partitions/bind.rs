@@ -30,7 +30,8 @@ pub fn bind(context: &Context, arguments: Vec<BindArgument>, handle: &BindFuncti
     test_panic("bind");
     let mut arguments = Arguments::new(NAME, arguments);
     let path = arguments.next("path")?.ok_or_else(|| arguments.null("path"))?;
-    let table_name: Option<String> = arguments.optional("table_name")?;
+    // The default, the empty text, stands for "not given"; NULL is refused like everywhere else.
+    let table_name = Some(arguments.required::<String>("table_name")?).filter(|name| !name.is_empty());
     let enums = symbols_as_enums(&arguments.required::<String>("symbols")?)?;
     let raw_types = arguments.switch("raw_types")?;
     let options = ColumnOptions {

@@ -32,7 +32,7 @@ pub fn register(extension: &Extension) -> Result<()> {
 fn signature() -> SignatureBuilder {
     SignatureBuilder::new()
         .param(FunctionParameter::new::<Any>("path"))
-        .param(named::<Option<String>>("table_name", None))
+        .param(named("table_name", String::new()))
         .param(named("symbols", "varchar".to_owned()))
         .param(named("raw_types", false))
         .param(named("filename", false))

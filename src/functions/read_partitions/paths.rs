@@ -50,9 +50,13 @@ fn texts(arguments: &Arguments, path: &Value) -> Result<Vec<String>> {
 
 fn of_path(context: &Context, path: &str, table_name: Option<&str>) -> Result<Vec<Table>> {
     let expanded = paths::expand(context, path)?;
+    if !path.contains(['*', '?', '[']) {
+        return Ok(vec![resolve::table(context, path, table_name)?]);
+    }
+    // Without permission, not even whether something matches may show.
+    paths::check_access(context, &paths::pattern_root(&expanded))?;
     // A directory may have a name that looks like a pattern, so what exists comes first.
-    let is_pattern = path.contains(['*', '?', '[']) && !expanded.exists();
-    if !is_pattern {
+    if expanded.exists() {
         return Ok(vec![resolve::table(context, path, table_name)?]);
     }
     let pattern = expanded.to_string_lossy().into_owned();

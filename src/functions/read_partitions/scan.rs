@@ -94,7 +94,7 @@ impl TableFunctionCallbacks for ReadPartitions {
         _bound: &Self::BindData,
         global: Option<&Self::GlobalState>,
         local: Option<&mut Self::LocalState>,
-        _context: &Context,
+        context: &Context,
         output: DataChunkRef<'_>,
         _columns: ExecColumnInfo<'_>,
     ) -> Result<()> {
@@ -107,7 +107,7 @@ impl TableFunctionCallbacks for ReadPartitions {
             local.batch = chunk.morsel();
             let output = Output::new(&output, chunk.len())?;
             for (index, column) in global.projection.iter().enumerate() {
-                write_column(&output, index, column, &chunk, local)?;
+                write_column(context, &output, index, column, &chunk, local)?;
             }
             Ok(())
         })
@@ -163,6 +163,7 @@ fn plans(bound: &BindData, projection: &[OutputColumn]) -> Vec<ScanPlan> {
 }
 
 fn write_column(
+    context: &Context,
     output: &Output,
     index: usize,
     column: &OutputColumn,
@@ -194,7 +195,7 @@ fn write_column(
         }),
     }
     .map_err(to_duckdb)?;
-    sink.finish()
+    sink.finish(context)
 }
 
 /// Positions of a segment's rows in their table.

@@ -137,7 +137,7 @@ fn read_bounds(record: &Record<'_>, count: u32, chars: &dyn Source) -> Result<Ve
         let Some(offset) = valid else {
             return Err(Error::corrupt(
                 "symbol offset is out of range",
-                format_args!("{previous} to {}", chars.len()),
+                format_args!("{previous} to {}, the length of \"{}\"", chars.len(), chars.path().display()),
                 offset,
             )
             .at(at as u64));

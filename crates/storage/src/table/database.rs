@@ -1,13 +1,21 @@
 //! A database root: which tables there are (docs/format.md §1).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::table::Table;
+use super::table::{name_of, Table};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::meta::{self, Meta};
 use crate::format::registry::{self, Registry, TableKind};
-use crate::format::table_name;
-use crate::source::{FileKind, Files, LocalFiles};
+use crate::source::{DirEntry, FileKind, Files, LocalFiles};
+
+/// Advice to who gave something else as a root.
+const ROOT_HINT: &str = "Give the root directory of a QuestDB server, or the db directory in it.";
+
+/// How often a registry that does not parse is read again.
+const REGISTRY_RETRIES: u32 = 5;
 
 /// A `db` directory.
 #[derive(Debug, Clone)]
@@ -43,6 +51,10 @@ impl Listed {
 
 impl Database {
     /// The database in `root`, which is a `db` directory or holds one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such directory, [`ErrorKind::NotATable`] when `root` is not a
+    /// directory, or is the directory of a table.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(root.as_ref(), Arc::new(LocalFiles))
     }
@@ -52,9 +64,23 @@ impl Database {
         match files.kind(root)? {
             Some(FileKind::Directory) => {}
             Some(_) => {
-                return Err(Error::new(ErrorKind::NotATable, "database root is not a directory").in_file(root))
+                return Err(Error::new(ErrorKind::NotATable, "database root is not a directory")
+                    .in_file(root)
+                    .hint(ROOT_HINT))
             }
-            None => return Err(Error::new(ErrorKind::NotFound, "database root does not exist").in_file(root)),
+            None => {
+                return Err(Error::new(ErrorKind::NotFound, "database root does not exist")
+                    .in_file(root)
+                    .hint(ROOT_HINT))
+            }
+        }
+        if Table::is_table(root, files.as_ref()) {
+            return Err(Error::new(ErrorKind::NotATable, "this is the directory of a table, not a database root")
+                .in_file(root)
+                .hint(
+                    "Give the directory above it; read_partitions, questdb_columns and questdb_partitions read one \
+                     table by its directory, without table_name.",
+                ));
         }
         // A server root has a `db` directory with tables in it; a database may have a table called db.
         let inner = root.join("db");
@@ -77,28 +103,19 @@ impl Database {
             Some((_, name)) => self.read_registry(name)?,
             None => Registry::default(),
         };
+        let registered: HashMap<&str, _> =
+            registry.tables.iter().map(|t| (t.directory.as_str(), t)).collect();
         let mut listing: Listing = Vec::new();
-        for entry in entries.iter().filter(|e| e.kind == Some(FileKind::Directory)) {
+        for entry in &entries {
             let dir = self.dir.join(&entry.name);
-            let registered = registry.tables.iter().find(|t| t.directory == entry.name);
-            let listed = match registered {
-                Some(t) => Listed {
-                    name: t.name.clone(),
-                    directory: entry.name.clone(),
-                    kind: t.kind,
-                    id: Some(t.id),
-                    is_link: entry.is_link,
-                },
-                None if registry.dropped.contains(&entry.name) || !self.is_plain_table(&dir) => continue,
-                None => Listed {
-                    name: self.name_of(&entry.name),
-                    directory: entry.name.clone(),
-                    kind: self.kind_of(&dir),
-                    id: None,
-                    is_link: entry.is_link,
-                },
+            let (name, kind, id) = match registered.get(entry.name.as_str()) {
+                Some(t) if is_directory(entry) || is_dangling(entry) => (t.name.clone(), t.kind, Some(t.id)),
+                Some(_) => continue,
+                None if !is_directory(entry) || registry.dropped.contains(&entry.name) => continue,
+                None if !self.is_plain_table(&dir, newest.is_some()) => continue,
+                None => (name_of(&dir, self.files.as_ref()), self.kind_of(&dir), None),
             };
-            listing.push(listed);
+            listing.push(Listed { name, directory: entry.name.clone(), kind, id, is_link: entry.is_link });
         }
         listing.sort_by(|a, b| (&a.name, &a.directory).cmp(&(&b.name, &b.directory)));
         Ok(listing)
@@ -127,7 +144,8 @@ impl Database {
     }
 
     fn unknown_table(&self, name: &str, listing: &[Listed]) -> Error {
-        let error = Error::new(ErrorKind::NotFound, format!("database has no table \"{name}\"")).in_file(&self.dir);
+        let error =
+            Error::new(ErrorKind::NotFound, format!("database has no table \"{name}\"")).in_file(&self.dir);
         let names = listing.iter().filter(|l| !l.is_system()).map(|l| l.name.as_str());
         match closest(name, names) {
             Some(close) => error.hint(format!("Did you mean \"{close}\"?")),
@@ -137,30 +155,33 @@ impl Database {
 
     fn read_registry(&self, file: &str) -> Result<Registry> {
         let path = self.dir.join(file);
-        let bytes = self.files.read_small(&path, registry::MAX_FILE_SIZE)?;
-        Registry::parse(&bytes).map_err(|e| e.in_file(&path))
+        let read = || {
+            let bytes = self.files.read_small(&path, registry::MAX_FILE_SIZE)?;
+            Registry::parse(&bytes).map_err(|e| e.in_file(&path))
+        };
+        // A server that is just appending an entry makes it look damaged for a moment.
+        for _ in 0..REGISTRY_RETRIES {
+            if let Ok(registry) = read() {
+                return Ok(registry);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        read()
     }
 
-    /// A directory outside the registry is a table when it has a `_txn` and is not a WAL table:
-    /// a WAL table outside the registry is dropped, or not yet made.
-    fn is_plain_table(&self, dir: &Path) -> bool {
-        if !Table::is_table(dir, self.files.as_ref()) {
+    /// A directory outside the registry is a table when it is not a WAL table: a WAL table outside the
+    /// registry is dropped, or not yet made. A copied part of a database may lack the registry; then every
+    /// table counts. A damaged table is listed, so that its error shows.
+    fn is_plain_table(&self, dir: &Path, has_registry: bool) -> bool {
+        let has = |name: &str| matches!(self.files.kind(&dir.join(name)), Ok(Some(FileKind::File(_))));
+        if !has("_txn") && !has("_meta") {
             return false;
         }
-        let path = dir.join("_meta");
-        let meta = self.files.read_small(&path, crate::format::meta::MAX_FILE_SIZE);
-        match meta.and_then(|bytes| crate::format::meta::Meta::parse(&bytes)) {
-            Ok(meta) => !meta.wal || !self.has_registry(),
-            // A damaged table is listed, so that its error shows.
-            Err(_) => true,
+        if !has_registry {
+            return true;
         }
-    }
-
-    /// Whether there is a registry; a copied part of a database may lack it, then every directory counts.
-    fn has_registry(&self) -> bool {
-        self.files
-            .list(&self.dir)
-            .is_ok_and(|entries| entries.iter().any(|e| registry::file_version(&e.name).is_some()))
+        let bytes = self.files.read_small(&dir.join("_meta"), meta::MAX_FILE_SIZE);
+        bytes.and_then(|bytes| Meta::parse(&bytes)).map_or(true, |meta| !meta.wal)
     }
 
     fn kind_of(&self, dir: &Path) -> TableKind {
@@ -173,15 +194,15 @@ impl Database {
             TableKind::Table
         }
     }
+}
 
-    fn name_of(&self, directory: &str) -> String {
-        let path = self.dir.join(directory).join("_name");
-        let stored = self.files.read_small(&path, table_name::MAX_FILE_SIZE).ok();
-        stored
-            .and_then(|bytes| table_name::parse(&bytes).ok())
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| table_name::from_directory(directory).to_owned())
-    }
+fn is_directory(entry: &DirEntry) -> bool {
+    entry.kind == Some(FileKind::Directory)
+}
+
+/// Whether the volume that a table was made in is not there. It is listed, so that it is not thought dropped.
+fn is_dangling(entry: &DirEntry) -> bool {
+    entry.is_link && entry.kind.is_none()
 }
 
 /// The candidate that is nearest to `name` by edit distance, when near enough to be a slip.
@@ -214,6 +235,124 @@ fn edit_distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::table::tests::{meta, MemoryFiles};
+
+    fn text(value: &str) -> Vec<u8> {
+        let mut bytes = (value.encode_utf16().count() as i32).to_le_bytes().to_vec();
+        bytes.extend(value.encode_utf16().flat_map(u16::to_le_bytes));
+        bytes
+    }
+
+    /// A registry of (operation, name, directory, id, kind).
+    fn registry(entries: &[(i32, &str, &str, i32, i32)]) -> Vec<u8> {
+        let mut bytes = vec![0u8; 8];
+        for (operation, name, directory, id, kind) in entries {
+            bytes.extend(operation.to_le_bytes());
+            bytes.extend([text(name), text(directory)].concat());
+            bytes.extend([id.to_le_bytes(), kind.to_le_bytes()].concat());
+            bytes.extend(vec![0; if *operation == 0 { 64 } else { 0 }]);
+        }
+        let end = bytes.len() as i64;
+        bytes[0..8].copy_from_slice(&end.to_le_bytes());
+        bytes
+    }
+
+    fn root() -> MemoryFiles {
+        let mut files = MemoryFiles::default();
+        for (directory, wal) in
+            [("renamed~1", true), ("dropped~2", true), ("half_made~3", true), ("plain", false)]
+        {
+            files.add(&format!("/db/{directory}/_meta"), meta(wal));
+            files.add(&format!("/db/{directory}/_txn"), Vec::new());
+        }
+        files.add("/db/plain/_name", text("Plain"));
+        files.add("/db/damaged/_meta", Vec::new());
+        files.add("/db/damaged/_txn", Vec::new());
+        files.add("/db/no_meta/_txn", Vec::new());
+        files.add("/db/sys.log/_meta", meta(false));
+        files.add("/db/sys.log/_txn", Vec::new());
+        files.add("/db/empty/readme", Vec::new());
+        files.add_link("/db/cold~4");
+        files.add_link("/db/stray");
+        files
+    }
+
+    fn names(files: MemoryFiles) -> Vec<String> {
+        let database = Database::open_with(Path::new("/db"), Arc::new(files)).unwrap();
+        database.list().unwrap().into_iter().map(|l| format!("{} in {}", l.name, l.directory)).collect()
+    }
+
+    #[test]
+    fn listing_follows_the_registry_then_the_directories() {
+        let mut files = root();
+        files.add("/db/tables.d.0", b"old".to_vec());
+        files.add(
+            "/db/tables.d.10",
+            registry(&[
+                (0, "first", "renamed~1", 1, 1),
+                (0, "dropped", "dropped~2", 2, 1),
+                (-1, "first", "renamed~1", 1, 1),
+                (0, "Now", "renamed~1", 1, 1),
+                (-1, "dropped", "dropped~2", 2, 1),
+                (0, "cold", "cold~4", 4, 1),
+                (0, "gone", "gone~5", 5, 1),
+            ]),
+        );
+        let expected = [
+            "Now in renamed~1",
+            "Plain in plain",
+            "cold in cold~4",
+            "damaged in damaged",
+            "no_meta in no_meta",
+            "sys.log in sys.log",
+        ];
+        assert_eq!(names(files), expected);
+    }
+
+    #[test]
+    fn without_a_registry_every_table_directory_counts() {
+        let expected = [
+            "Plain in plain",
+            "damaged in damaged",
+            "dropped in dropped~2",
+            "half_made in half_made~3",
+            "no_meta in no_meta",
+            "renamed in renamed~1",
+            "sys.log in sys.log",
+        ];
+        assert_eq!(names(root()), expected);
+    }
+
+    #[test]
+    fn damaged_registry_is_an_error_with_its_file() {
+        let mut files = root();
+        files.add("/db/tables.d.3", vec![0xff; 16]);
+        let database = Database::open_with(Path::new("/db"), Arc::new(files)).unwrap();
+        let error = database.list().unwrap_err().to_string();
+        assert!(error.contains("(file \"/db/tables.d.3\", offset 0)"), "{error}");
+    }
+
+    #[test]
+    fn root_is_the_directory_or_the_one_above_and_never_a_table() {
+        let files: Arc<dyn Files> = Arc::new(root());
+        let open = |path: &str| Database::open_with(Path::new(path), Arc::clone(&files));
+        assert_eq!(open("/").unwrap().dir(), Path::new("/db"));
+        assert_eq!(open("/db").unwrap().dir(), Path::new("/db"));
+        let error = open("/db/plain").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotATable);
+        assert!(error.to_string().contains("(file \"/db/plain\"). Give the directory above it"), "{error}");
+        assert_eq!(open("/nowhere").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(open("/db/plain/_meta").unwrap_err().kind(), ErrorKind::NotATable);
+    }
+
+    #[test]
+    fn names_compare_without_case_and_slips_get_advice() {
+        let database = Database::open_with(Path::new("/db"), Arc::new(root())).unwrap();
+        assert_eq!(database.table("PLAIN").unwrap().dir(), Path::new("/db/plain"));
+        assert_eq!(database.table("renamed~1").unwrap().name(), "renamed");
+        let error = database.table("plane").unwrap_err().to_string();
+        assert!(error.contains("Did you mean \"Plain\"?"), "{error}");
+    }
 
     #[test]
     fn slips_are_recognised_and_strangers_are_not() {

@@ -8,7 +8,7 @@ mod snapshot;
 mod table;
 
 pub use column::{Column, SymbolFiles};
-pub use database::{Database, Listed, Listing};
-pub use partition::{ColumnRows, Partition};
+pub use database::{closest, Database, Listed, Listing};
+pub use partition::{ColumnRows, DetachedPartition, Partition};
 pub use snapshot::Snapshot;
 pub use table::Table;

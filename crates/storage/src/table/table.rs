@@ -40,16 +40,18 @@ impl Table {
         }
         let has = |name: &str| Ok::<_, Error>(files.kind(&dir.join(name))?.is_some());
         if has("_view")? {
-            return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table").in_file(dir).hint(
-                "A view has a query but no data; read the tables that it selects from.",
-            ));
+            return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table")
+                .in_file(dir)
+                .hint("A view has a query but no data; read the tables that it selects from."));
         }
         if !has("_meta")? && !has("_txn")? && !has("_meta.swp")? {
             return Err(Error::new(ErrorKind::NotATable, "not a QuestDB table directory")
                 .expected("files _meta and _txn")
                 .found("neither")
                 .in_file(dir)
-                .hint("Give the directory of a table (\"db/trades~12\"), or a database root and table_name."));
+                .hint(
+                    "Give the directory of a table (\"db/trades~12\"), or a database root and table_name.",
+                ));
         }
         Ok(Self { name: name_of(dir, files.as_ref()), dir: dir.to_owned(), files })
     }
@@ -110,10 +112,108 @@ pub(crate) fn directory_size(dir: &Path, files: &dyn Files, depth: u32) -> u64 {
     })
 }
 
-fn name_of(dir: &Path, files: &dyn Files) -> String {
+/// The name in `_name`, or else what the directory's name says.
+pub(super) fn name_of(dir: &Path, files: &dyn Files) -> String {
     let stored = files.read_small(&dir.join("_name"), table_name::MAX_FILE_SIZE).ok();
-    stored.and_then(|bytes| table_name::parse(&bytes).ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| {
-        let file_name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        table_name::from_directory(&file_name).to_owned()
-    })
+    stored.and_then(|bytes| table_name::parse(&bytes).ok()).filter(|name| !name.is_empty()).unwrap_or_else(
+        || {
+            let file_name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            table_name::from_directory(&file_name).to_owned()
+        },
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::source::tests::Memory;
+    use crate::source::{DirEntry, Source};
+
+    /// Files in memory; a directory is there when a file is below it.
+    #[derive(Debug, Default)]
+    pub(crate) struct MemoryFiles {
+        files: BTreeMap<PathBuf, Vec<u8>>,
+        dangling: Vec<PathBuf>,
+    }
+
+    impl MemoryFiles {
+        pub(crate) fn add(&mut self, path: &str, bytes: Vec<u8>) {
+            self.files.insert(path.into(), bytes);
+        }
+
+        /// A link to nothing.
+        pub(crate) fn add_link(&mut self, path: &str) {
+            self.dangling.push(path.into());
+        }
+    }
+
+    impl Files for MemoryFiles {
+        fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn Source>> {
+            let not_found = || Error::io(&std::io::ErrorKind::NotFound.into(), path);
+            let bytes = self.files.get(path).ok_or_else(not_found)?;
+            match access {
+                Access::Column { needed } if needed > bytes.len() as u64 => {
+                    Err(Error::too_short(path, needed, bytes.len() as u64))
+                }
+                _ => Ok(Arc::new(Memory::new(bytes.clone()))),
+            }
+        }
+
+        fn list(&self, dir: &Path) -> Result<Vec<DirEntry>> {
+            let name = |path: &Path| Some(path.strip_prefix(dir).ok()?.iter().next()?.to_str()?.to_owned());
+            let mut names: Vec<String> =
+                self.files.keys().chain(&self.dangling).filter_map(|p| name(p)).collect();
+            names.sort();
+            names.dedup();
+            let entry = |name: String| {
+                let path = dir.join(&name);
+                Ok(DirEntry { kind: self.kind(&path)?, is_link: self.dangling.contains(&path), name })
+            };
+            names.into_iter().map(entry).collect()
+        }
+
+        fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
+            let file = self.files.get(path).map(|bytes| FileKind::File(bytes.len() as u64));
+            let below = || self.files.keys().any(|p| p.starts_with(path)).then_some(FileKind::Directory);
+            Ok(file.or_else(below))
+        }
+    }
+
+    /// A `_meta` of columns `sym` SYMBOL and `ts` TIMESTAMP, which is designated, partitioned by day.
+    pub(crate) fn meta(wal: bool) -> Vec<u8> {
+        let mut bytes = vec![0u8; 128 + 2 * 32];
+        for (at, value) in [(0, 2i32), (8, 1), (12, 426), (128, 12), (160, 8)] {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes[40] = u8::from(wal);
+        for name in ["sym", "ts"] {
+            bytes.extend((name.len() as i32).to_le_bytes());
+            bytes.extend(name.encode_utf16().flat_map(u16::to_le_bytes));
+        }
+        bytes
+    }
+
+    #[test]
+    fn sizes_add_up_below_a_directory() {
+        let mut files = MemoryFiles::default();
+        files.add("/db/t/_meta", vec![0; 10]);
+        files.add("/db/t/2024-01-01/ts.d", vec![0; 80]);
+        files.add("/db/t/wal1/0/ts.d", vec![0; 7]);
+        files.add("/db/other/_meta", vec![0; 1000]);
+        files.add_link("/db/t/2024-01-02");
+        assert_eq!(directory_size(Path::new("/db/t"), &files, 0), 97);
+        assert_eq!(directory_size(Path::new("/nowhere"), &files, 0), 0);
+    }
+
+    #[test]
+    fn name_comes_from_its_file_or_from_the_directory() {
+        let mut files = MemoryFiles::default();
+        files.add("/db/old~1/_name", [&3i32.to_le_bytes()[..], b"n\0e\0w\0", b"\0"].concat());
+        files.add("/db/damaged~2/_name", vec![0xff; 3]);
+        assert_eq!(name_of(Path::new("/db/old~1"), &files), "new");
+        assert_eq!(name_of(Path::new("/db/damaged~2"), &files), "damaged");
+        assert_eq!(name_of(Path::new("/db/plain"), &files), "plain");
+    }
 }

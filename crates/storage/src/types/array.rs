@@ -8,7 +8,6 @@
 use crate::error::{Error, Result};
 
 use super::sink::ColumnSink;
-use super::source::read_values;
 use super::{ColumnSource, ColumnType, NestedDoubles, Rows, Scratch};
 
 const DOUBLE_TAG: i32 = 10;
@@ -30,10 +29,7 @@ pub(super) fn decode<S: ColumnSink>(
     let aux = source.aux()?;
     let dims = usize::from(dims);
     let Scratch { words, bytes, doubles, .. } = scratch;
-    words.clear();
-    words.resize(rows.len() * 2, 0);
-    let entries: &mut [[u64; 2]] = bytemuck::cast_slice_mut(words.as_mut_slice());
-    read_values(aux, rows, entries)?;
+    let entries: &[[u64; 2]] = Scratch::values(words, aux, rows)?;
     doubles.reset(dims);
     for (i, [offset, size]) in entries.iter().enumerate() {
         if *size == 0 {

@@ -1,7 +1,7 @@
 //! DECIMAL: unscaled two's complement in 1, 2, 4, 8, 16 or 32 bytes; the minimum of the width is NULL.
 //! Of the two widest the words stand most significant first (docs/format.md §7.5).
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::text::render;
 use super::{ColumnSink, ColumnSource, ColumnType, Rows, Scratch};
@@ -36,23 +36,42 @@ pub(super) fn decode<S: ColumnSink>(
     sink: &mut S,
 ) -> Result<()> {
     let n = rows.len();
+    let in_range = |i: usize, e: Error| e.at(rows.position(i) * width(precision) as u64).in_file(source.data.path());
     match width(precision) {
         1 => {
             let bytes: &[i8] = Scratch::fixed(&mut scratch.words, source, rows)?;
             let fill = |values: &mut [i16]| {
                 values.iter_mut().zip(bytes).for_each(|(value, byte)| *value = i16::from(*byte));
-                Ok(())
+                check(values, i16::from(i8::MIN), precision).map_err(|(i, e)| in_range(i, e))
             };
             sink.fixed::<i16>(n, fill, |v| *v == i16::from(i8::MIN))
         }
-        2 => sink.fixed::<i16>(n, |values| source.read(rows, values), |v| *v == i16::MIN),
-        4 => sink.fixed::<i32>(n, |values| source.read(rows, values), |v| *v == i32::MIN),
-        8 => sink.fixed::<i64>(n, |values| source.read(rows, values), |v| *v == i64::MIN),
+        2 => {
+            let fill = |values: &mut [i16]| {
+                source.read(rows, values)?;
+                check(values, i16::MIN, precision).map_err(|(i, e)| in_range(i, e))
+            };
+            sink.fixed::<i16>(n, fill, |v| *v == i16::MIN)
+        }
+        4 => {
+            let fill = |values: &mut [i32]| {
+                source.read(rows, values)?;
+                check(values, i32::MIN, precision).map_err(|(i, e)| in_range(i, e))
+            };
+            sink.fixed::<i32>(n, fill, |v| *v == i32::MIN)
+        }
+        8 => {
+            let fill = |values: &mut [i64]| {
+                source.read(rows, values)?;
+                check(values, i64::MIN, precision).map_err(|(i, e)| in_range(i, e))
+            };
+            sink.fixed::<i64>(n, fill, |v| *v == i64::MIN)
+        }
         16 => {
             let fill = |values: &mut [i128]| {
                 source.read(rows, values)?;
                 values.iter_mut().for_each(|v| *v = v.rotate_left(64));
-                Ok(())
+                check(values, i128::MIN, precision).map_err(|(i, e)| in_range(i, e))
             };
             sink.fixed::<i128>(n, fill, |v| *v == i128::MIN)
         }
@@ -64,6 +83,21 @@ pub(super) fn decode<S: ColumnSink>(
             })
         }
     }
+}
+
+/// Values must have at most `precision` digits: DuckDB trusts the type.
+fn check<T>(values: &[T], null: T, precision: u8) -> std::result::Result<(), (usize, Error)>
+where
+    T: Copy + Ord + TryFrom<i128> + std::ops::Neg<Output = T> + std::fmt::Display,
+{
+    let Ok(limit) = T::try_from(10i128.pow(u32::from(precision.min(38)))) else { return Ok(()) };
+    let bad = |v: &T| (*v >= limit || *v <= -limit) && *v != null;
+    if !values.iter().fold(false, |any, v| any | bad(v)) {
+        return Ok(());
+    }
+    let row = values.iter().position(bad).unwrap_or_default();
+    let found = values.get(row).map(T::to_string).unwrap_or_default();
+    Err((row, Error::corrupt("DECIMAL has too many digits", format_args!("at most {precision} digits"), found)))
 }
 
 /// The exact digits of a 256-bit number (most significant word first) with `scale` of them behind the point.

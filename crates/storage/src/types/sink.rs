@@ -79,12 +79,20 @@ impl NullMask {
     /// Marks row `row`.
     #[inline]
     pub fn set(&mut self, row: usize) {
-        let word = row / 64;
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
+        self.set_word(row / 64, 1 << (row % 64));
+    }
+
+    /// Marks the rows of word `index` (64 rows) whose bit is set.
+    #[inline]
+    pub fn set_word(&mut self, index: usize, bits: u64) {
+        if bits == 0 {
+            return;
         }
-        if let Some(word) = self.words.get_mut(word) {
-            *word |= 1 << (row % 64);
+        if index >= self.words.len() {
+            self.words.resize(index + 1, 0);
+        }
+        if let Some(word) = self.words.get_mut(index) {
+            *word |= bits;
         }
     }
 
@@ -142,6 +150,11 @@ impl<'a> StringSlots<'a> {
     /// The whole heap, to be filled in bulk and then named by [`Self::set_range`].
     pub fn heap(&mut self) -> &mut [u8] {
         self.heap
+    }
+
+    /// Views, heap and null marks, for decoders that build views themselves.
+    pub fn parts(&mut self) -> (&mut [View], &[u8], HeapAddress, &mut NullMask) {
+        (self.views, self.heap, self.address, self.nulls)
     }
 
     /// Row `row` is `heap[start .. start + len]`; out-of-range parts read as the empty string.

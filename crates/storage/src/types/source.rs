@@ -19,6 +19,8 @@ pub struct ColumnSource {
     pub aux: Option<Arc<dyn Source>>,
     /// The table of a SYMBOL column.
     pub symbols: Option<Arc<SymbolTable>>,
+    /// The designated timestamp: values must ascend.
+    pub ascending: bool,
 }
 
 impl ColumnSource {
@@ -108,14 +110,21 @@ pub struct Scratch {
 pub(crate) const NULL_RANGE: u32 = u32::MAX;
 
 impl Scratch {
-    /// `words` as `n` values of `T`, filled from the fixed-width file of `source`.
+    /// `words` as values of `T`, filled from the fixed-width file of `source`.
     pub(crate) fn fixed<'s, T: Pod>(words: &'s mut Vec<u64>, source: &ColumnSource, rows: Rows<'_>) -> Result<&'s [T]> {
-        let bytes = rows.len().saturating_mul(size_of::<T>());
-        words.clear();
-        words.resize(bytes.div_ceil(8), 0);
-        let all: &mut [T] = bytemuck::cast_slice_mut(words.as_mut_slice());
-        let values = all.get_mut(..rows.len()).unwrap_or_default();
-        source.read(rows, values)?;
+        Self::values(words, source.data.as_ref(), rows)
+    }
+
+    /// `words` as values of `T`, filled from `source`. Words are reused without being cleared.
+    pub(crate) fn values<'s, T: Pod>(words: &'s mut Vec<u64>, source: &dyn Source, rows: Rows<'_>) -> Result<&'s [T]> {
+        let needed = rows.len().saturating_mul(size_of::<T>()).div_ceil(8);
+        if words.len() < needed {
+            words.resize(needed, 0);
+        }
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(words.as_mut_slice());
+        let bytes = bytes.get_mut(..rows.len().saturating_mul(size_of::<T>())).unwrap_or_default();
+        let values: &mut [T] = bytemuck::cast_slice_mut(bytes);
+        read_values(source, rows, values)?;
         Ok(values)
     }
 }

@@ -67,8 +67,7 @@ pub(super) fn for_each(
         )),
     };
     if let Rows::Range { start, .. } = rows {
-        words.resize(n + 1, 0);
-        read_values(aux, Rows::Range { start, len: n + 1 }, words.as_mut_slice())?;
+        let words: &[u64] = Scratch::values(words, aux, Rows::Range { start, len: n + 1 })?;
         let ends = || words.iter().zip(words.iter().skip(1));
         for (i, (start, end)) in ends().enumerate() {
             check(*start, *end).map_err(|e| place(e, i))?;
@@ -189,6 +188,7 @@ mod tests {
             data: Arc::new(Memory::new(data.to_vec())),
             aux: Some(Arc::new(Memory::new(aux.to_vec()))),
             symbols: None,
+            ascending: false,
         };
         let mut sink = ArrowSink::new(ValueType::Text);
         super::super::decode(ColumnType::String, false, &source, rows, &mut Scratch::default(), &mut sink)?;

@@ -10,14 +10,25 @@
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-use super::sink::{ColumnSink, StringSlots, View};
-use super::source::read_values;
+use super::sink::{ColumnSink, HeapAddress, NullMask, StringSlots, View};
 use super::{ColumnSource, Rows, Scratch};
 
 const INLINED: u64 = 1;
 const NULL: u64 = 4;
 const MAX_INLINED: u64 = 9;
 const HIGH_BITS: u128 = 0x80808080_80808080_80808080_80808080;
+/// The six bytes that an entry repeats.
+const PREFIX_MASK: u64 = 0xffff_ffff_ffff;
+/// The first n bytes of a word.
+const INLINE_MASKS: [u128; 13] = {
+    let mut masks = [0; 13];
+    let mut n = 0;
+    while n < 13 {
+        masks[n] = (1 << (8 * n)) - 1;
+        n += 1;
+    }
+    masks
+};
 
 /// An entry of the auxiliary file, as two little-endian words.
 #[derive(Debug, Clone, Copy)]
@@ -94,11 +105,7 @@ pub(super) fn decode<S: ColumnSink>(
 ) -> Result<()> {
     let aux = source.aux()?;
     let data = source.data.as_ref();
-    scratch.words.clear();
-    scratch.words.resize(rows.len() * 2, 0);
-    let entries: &mut [[u64; 2]] = bytemuck::cast_slice_mut(scratch.words.as_mut_slice());
-    read_values(aux, rows, entries)?;
-    let entries: &[[u64; 2]] = entries;
+    let entries: &[[u64; 2]] = Scratch::values(&mut scratch.words, aux, rows)?;
     let extent = Extent::of(entries);
     let place = |e: Error, i: usize| e.at(rows.position(i).saturating_mul(16)).in_file(aux.path());
     if extent.total > 0 && extent.end > data.len() {
@@ -111,8 +118,11 @@ pub(super) fn decode<S: ColumnSink>(
     }
     if extent.is_dense() {
         let size = usize::try_from(extent.end - extent.start).unwrap_or(usize::MAX);
-        return sink.strings(entries.len(), size, |slots| {
-            data.read_into(extent.start, slots.heap())?;
+        return sink.strings(entries.len(), size.saturating_add(PADDING), |slots| {
+            data.read_into(extent.start, slots.heap().get_mut(..size).unwrap_or_default())?;
+            if all_at_once(entries, slots, extent.start, size) {
+                return Ok(());
+            }
             stored(entries, slots, |entry| (entry.offset() - extent.start) as usize).map_err(|(i, e)| place(e, i))
         });
     }
@@ -131,6 +141,66 @@ pub(super) fn decode<S: ColumnSink>(
         };
         stored(entries, slots, next).map_err(|(i, e)| place(e, i))
     })
+}
+
+/// Bytes behind the values on the heap, so that the head of each can be read as one word.
+const PADDING: usize = 16;
+
+/// Builds all views in one pass without a branch per value, `heap[..size]` being the data file from `start`
+/// on. `false` means that something needs a closer look: non-ASCII text in an entry, or damage.
+fn all_at_once(entries: &[[u64; 2]], slots: &mut StringSlots<'_>, start: u64, size: usize) -> bool {
+    let (views, heap, address, nulls) = slots.parts();
+    let text = heap.get(..size).unwrap_or_default();
+    match encoding(text) {
+        Encoding::Ascii => build::<false>(entries, views, heap, address, nulls, start, size),
+        Encoding::Utf8 => build::<true>(entries, views, heap, address, nulls, start, size),
+        Encoding::Mixed => false,
+    }
+}
+
+/// See [`all_at_once`]. `BOUNDARIES` asks for a check that values start and end between characters.
+#[inline]
+fn build<const BOUNDARIES: bool>(
+    entries: &[[u64; 2]],
+    views: &mut [View],
+    heap: &[u8],
+    address: HeapAddress,
+    nulls: &mut NullMask,
+    start: u64,
+    size: usize,
+) -> bool {
+    let mut bad = false;
+    for (word, (entries, views)) in entries.chunks(64).zip(views.chunks_mut(64)).enumerate() {
+        let mut null_bits = 0u64;
+        for (i, (entry, view)) in entries.iter().zip(views).enumerate() {
+            let entry = Entry(*entry);
+            let (is_null, is_stored) = (entry.is_null(), entry.is_stored());
+            null_bits |= u64::from(is_null) << i;
+            // Both forms are computed, and one is chosen: which one is as good as random.
+            let at = (entry.offset().wrapping_sub(start) as usize).min(size);
+            let head = heap.get(at..).and_then(|h| h.first_chunk::<16>()).map_or(0, |h| u128::from_le_bytes(*h));
+            let len = if is_stored { entry.len() } else { entry.inlined_len() };
+            let inlined_text = entry.inlined_text();
+            let text = if is_stored { head & INLINE_MASKS[(len as usize).min(12)] } else { inlined_text };
+            let tail = if len > 12 {
+                address.base.wrapping_add((at as u64) << address.shift)
+            } else {
+                (text >> 32) as u64
+            };
+            let torn = is_stored & (head as u64 & PREFIX_MASK != entry.prefix());
+            let odd = !is_stored & !is_null & ((inlined_text & HIGH_BITS != 0) | (len > MAX_INLINED));
+            bad |= torn | odd;
+            if BOUNDARIES {
+                let end = heap.get(at + len as usize).copied().unwrap_or_default();
+                let splits = (head as u8 & 0xc0 == 0x80) | ((end & 0xc0 == 0x80) & (at + (len as usize) < size));
+                bad |= is_stored & splits;
+            }
+            let keep = u64::from(!is_null).wrapping_neg();
+            *view = [(len | (text as u64) << 32) & keep, tail & keep];
+        }
+        nulls.set_word(word, null_bits);
+    }
+    !bad
 }
 
 /// Rows without a byte in the data file.
@@ -152,7 +222,7 @@ fn stored(
     slots: &mut StringSlots<'_>,
     mut start: impl FnMut(Entry) -> usize,
 ) -> std::result::Result<(), (usize, Error)> {
-    let heap_utf8 = simple_utf8(slots.heap());
+    let heap_utf8 = encoding(slots.heap());
     for (row, entry) in entries.iter().enumerate() {
         let entry = Entry(*entry);
         if entry.is_null() {
@@ -177,10 +247,10 @@ enum Encoding {
     Mixed,
 }
 
-fn simple_utf8(heap: &[u8]) -> Encoding {
+fn encoding(heap: &[u8]) -> Encoding {
     if heap.is_ascii() {
         Encoding::Ascii
-    } else if std::str::from_utf8(heap).is_ok() {
+    } else if simdutf8::basic::from_utf8(heap).is_ok() {
         Encoding::Utf8
     } else {
         Encoding::Mixed
@@ -262,6 +332,7 @@ mod tests {
             data: Arc::new(Memory::new(data.to_vec())),
             aux: Some(Arc::new(Memory::new(hex(aux)))),
             symbols: None,
+            ascending: false,
         };
         let mut sink = ArrowSink::new(ValueType::Text);
         super::super::decode(ColumnType::Varchar, false, &source, rows, &mut Scratch::default(), &mut sink)?;

@@ -1,0 +1,423 @@
+//! Pairs of names and values → [`Options`].
+
+use std::collections::HashMap;
+
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+
+use super::table::{find, names, Context, Kind, Spec, CODECS, ENCODINGS};
+use super::*;
+use crate::error::{any_of, did_you_mean, Error, Result};
+
+/// A value after the checks its kind prescribes.
+#[derive(Debug, Clone)]
+enum Checked {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Size(u64),
+    Word(&'static str),
+    Text(String),
+    Names(Vec<String>),
+    Pairs(Vec<(String, OptionValue)>),
+}
+
+impl Options {
+    /// Parses options. Names in any case; an option given twice, unknown or out of range is an error.
+    pub fn parse(pairs: impl IntoIterator<Item = (String, OptionValue)>, context: Context) -> Result<Self> {
+        let mut given: HashMap<&'static str, Checked> = HashMap::new();
+        let mut notices = Vec::new();
+        for (name, value) in pairs {
+            let spec = find(&name, context).ok_or_else(|| unknown(&name, context))?;
+            if let Kind::Obsolete(why) = spec.kind {
+                notices.push(format!("Option \"{}\" is ignored: {why}.", spec.name));
+                continue;
+            }
+            if given.insert(spec.name, check(spec, &value)?).is_some() {
+                return Err(Error::option(spec.name, "given more than once")
+                    .hint(format!("\"{name}\" is another name of it, or it stands twice.")));
+            }
+        }
+        let options = assemble(&Given(given), context, notices)?;
+        options.check_together()?;
+        Ok(options)
+    }
+
+    fn check_together(&self) -> Result<()> {
+        if self.mode == Some(Mode::SingleFile) {
+            let clash = if self.rotation.row_groups.is_some() {
+                Some("max_row_groups_per_file")
+            } else if self.rotation.bytes.is_some() {
+                Some("target_file_size_bytes")
+            } else if self.partition_unit.is_some_and(|unit| unit != PartitionUnit::None) {
+                Some("partition_unit")
+            } else {
+                None
+            };
+            if let Some(other) = clash {
+                return Err(Error::option("mode", format!("single_file contradicts \"{other}\""))
+                    .hint("Use mode multi_file, or leave the other option out."));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str, context: Context) -> Error {
+    if context == Context::Copy && name.eq_ignore_ascii_case("partition_by") {
+        return Error::option("partition_by", "belongs to DuckDB's engine")
+            .hint("Use partition_unit to partition by a unit of time.");
+    }
+    let mut error = Error::option(name, "unrecognized option");
+    error = match did_you_mean(name, names()) {
+        Some(candidate) => error.hint(format!("Did you mean: \"{candidate}\"?")),
+        None => error.hint(format!("Candidate options: {}", names().collect::<Vec<_>>().join(", "))),
+    };
+    error
+}
+
+fn check(spec: &'static Spec, value: &OptionValue) -> Result<Checked> {
+    Ok(match spec.kind {
+        Kind::Bool => Checked::Bool(value.as_bool(spec.name)?),
+        Kind::Int(min, max) => Checked::Int(value.as_int(spec.name, min, max)?),
+        Kind::Float(min, max) => {
+            let number = value.as_float(spec.name)?;
+            if !(number > min && number < max) {
+                return Err(Error::option(spec.name, format!("must be between {min} and {max} (exclusive)")).found(number));
+            }
+            Checked::Float(number)
+        }
+        Kind::Size => Checked::Size(value.as_size(spec.name)?),
+        Kind::Choice(words) => Checked::Word(choose(spec.name, &value.as_text(spec.name)?, words)?),
+        Kind::Text => Checked::Text(value.as_text(spec.name)?),
+        Kind::Names => Checked::Names(value.as_names(spec.name)?),
+        Kind::Pairs if spec.name == "field_ids" && matches!(value, OptionValue::Text(_)) => {
+            Checked::Text(value.as_text(spec.name)?)
+        }
+        Kind::Pairs => Checked::Pairs(value.as_pairs(spec.name)?),
+        Kind::Obsolete(_) => return Err(Error::internal("an obsolete option has no value")),
+    })
+}
+
+fn choose(name: &str, given: &str, words: &'static [&'static str]) -> Result<&'static str> {
+    let lower = given.trim().to_ascii_lowercase();
+    let word = match (name, lower.as_str()) {
+        ("parquet_version", "1.0" | "v1" | "parquet_v1") => "1",
+        ("parquet_version", "2.4" | "2.6" | "2_latest" | "2.latest" | "2.0" | "v2" | "parquet_v2") => "2",
+        ("compression_codec" | "column_compression", "none") => "uncompressed",
+        (_, other) => other,
+    };
+    words.iter().find(|candidate| **candidate == word).copied().ok_or_else(|| {
+        let error = Error::option(name, "unknown value").expected(any_of(words.iter().copied())).found(format_args!("\"{given}\""));
+        match did_you_mean(word, words.iter().copied()) {
+            Some(candidate) => error.hint(format!("Did you mean: \"{candidate}\"?")),
+            None => error,
+        }
+    })
+}
+
+/// The options that were given, by canonical name.
+struct Given(HashMap<&'static str, Checked>);
+
+macro_rules! getter {
+    ($name:ident, $variant:ident, $type:ty) => {
+        fn $name(&self, option: &str) -> Option<$type> {
+            match self.0.get(option) {
+                Some(Checked::$variant(value)) => Some(value.clone()),
+                _ => None,
+            }
+        }
+    };
+}
+
+impl Given {
+    getter!(bool, Bool, bool);
+    getter!(int, Int, i64);
+    getter!(float, Float, f64);
+    getter!(size, Size, u64);
+    getter!(word, Word, &'static str);
+    getter!(text, Text, String);
+    getter!(names, Names, Vec<String>);
+    getter!(pairs, Pairs, Vec<(String, OptionValue)>);
+}
+
+fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Options> {
+    let default = Options::default();
+    if given.word("format") == Some("jsonl") {
+        return Err(Error::unsupported("format jsonl is not written yet").hint("Use format parquet."));
+    }
+    if given.pairs("storage").is_some() {
+        return Err(Error::unsupported("option \"storage\" is not supported yet").hint("Write to a local path."));
+    }
+    let mode = given.word("mode").map(|word| if word == "single_file" { Mode::SingleFile } else { Mode::MultiFile });
+    let rows = given.int("row_group_size").map(|rows| rows as u64);
+    let bytes = given.size("row_group_size_bytes").or((mode.is_some() && rows.is_none()).then_some(DEFAULT_ROW_GROUP_SIZE_BYTES));
+    let row_group = RowGroupLimits { rows: if bytes.is_some() { rows } else { rows.or(default.row_group.rows) }, bytes };
+    Ok(Options {
+        compression: codec("compression_codec", given.word("compression_codec").unwrap_or("lz4_raw"), given.int("compression_level"))?,
+        row_group,
+        rotation: Rotation {
+            row_groups: given.int("max_row_groups_per_file").map(|n| n as u64),
+            bytes: given.size("target_file_size_bytes"),
+        },
+        mode,
+        partition_unit: given.word("partition_unit").map(unit),
+        timestamp: given.text("timestamp"),
+        layout: given.word("layout").map(|word| match word {
+            "hive" => Layout::Hive,
+            "parts" => Layout::Parts,
+            _ => Layout::Questdb,
+        }),
+        data_page_size: given.size("data_page_size").unwrap_or(default.data_page_size),
+        batch_size: given.int("batch_size").map(|n| n as u64),
+        dictionary_page_size: given.size("dictionary_page_size").unwrap_or(default.dictionary_page_size),
+        statistics: given.bool("statistics_enabled").unwrap_or(true),
+        parquet_version: if given.word("parquet_version") == Some("2") { 2 } else { 1 },
+        raw_arrays: given.bool("raw_array_encoding").unwrap_or(false),
+        bloom_filter_columns: given.names("bloom_filter_columns").unwrap_or_default(),
+        bloom_filter_fpp: given.float("bloom_filter_fpp").unwrap_or(default.bloom_filter_fpp),
+        page_index: given.bool("write_page_index").unwrap_or(true),
+        encoding: match given.word("encoding") {
+            Some("smallest") => EncodingPolicy::Smallest,
+            Some("plain") => EncodingPolicy::Plain,
+            _ => EncodingPolicy::Questdb,
+        },
+        column_encoding: column_encodings(given)?,
+        column_compression: column_compressions(given)?,
+        kv_metadata: kv_metadata(given)?,
+        field_ids: field_ids(given)?,
+        sorted: given.names("sorted").map(|names| names.iter().map(|name| sorted_by(name)).collect()),
+        include_metrics: given.bool("include_metrics").unwrap_or(false),
+        existing: existing(given)?,
+        root_name: given.text("root_name").unwrap_or(default.root_name),
+        exact_path: context == Context::Copy,
+        notices,
+    })
+}
+
+fn unit(word: &'static str) -> PartitionUnit {
+    match word {
+        "hour" => PartitionUnit::Hour,
+        "day" => PartitionUnit::Day,
+        "week" => PartitionUnit::Week,
+        "month" => PartitionUnit::Month,
+        "year" => PartitionUnit::Year,
+        _ => PartitionUnit::None,
+    }
+}
+
+/// A codec with a level; levels where there are none are refused.
+fn codec(option: &str, word: &str, level: Option<i64>) -> Result<Compression> {
+    let range = |name: &str, min: i64, max: i64| -> Result<Option<u32>> {
+        match level {
+            Some(level) if level < min || level > max => Err(Error::option(
+                "compression_level",
+                format!("{name} compression level must be between {min} and {max}"),
+            )
+            .found(level)),
+            other => Ok(other.map(|level| level as u32)),
+        }
+    };
+    if let (Some(level), "uncompressed" | "snappy" | "lz4_raw" | "lz4") = (level, word) {
+        return Err(Error::option("compression_level", format!("codec {word} has no levels"))
+            .found(level)
+            .hint("Leave the level out, or choose gzip (0 to 9), brotli (0 to 11) or zstd (1 to 22)."));
+    }
+    Ok(match word {
+        "uncompressed" => Compression::UNCOMPRESSED,
+        "snappy" => Compression::SNAPPY,
+        "gzip" => Compression::GZIP(match range("GZIP", 0, 9)? {
+            Some(level) => GzipLevel::try_new(level)?,
+            None => GzipLevel::default(),
+        }),
+        "brotli" => Compression::BROTLI(match range("Brotli", 0, 11)? {
+            Some(level) => BrotliLevel::try_new(level)?,
+            None => BrotliLevel::default(),
+        }),
+        "zstd" => Compression::ZSTD(ZstdLevel::try_new(range("ZSTD", 1, 22)?.unwrap_or(DEFAULT_ZSTD_LEVEL as u32) as i32)?),
+        "lz4" => Compression::LZ4,
+        "lz4_raw" => Compression::LZ4_RAW,
+        _ => return Err(Error::option(option, "unknown codec").expected(any_of(CODECS.iter().copied())).found(word)),
+    })
+}
+
+fn column_compressions(given: &Given) -> Result<Vec<(String, Compression)>> {
+    const NAME: &str = "column_compression";
+    let pairs = given.pairs(NAME).unwrap_or_default();
+    pairs
+        .into_iter()
+        .map(|(column, value)| {
+            let text = value.as_text(NAME)?;
+            let (word, level) = match text.split_once(':') {
+                Some((word, level)) => (word, Some(OptionValue::from(level).as_int(NAME, 0, 22)?)),
+                None => (text.as_str(), None),
+            };
+            Ok((column, codec(NAME, choose(NAME, word, CODECS)?, level)?))
+        })
+        .collect()
+}
+
+fn column_encodings(given: &Given) -> Result<Vec<(String, ColumnEncoding)>> {
+    const NAME: &str = "column_encoding";
+    let pairs = given.pairs(NAME).unwrap_or_default();
+    pairs
+        .into_iter()
+        .map(|(column, value)| {
+            let text = value.as_text(NAME)?;
+            let text = if text.eq_ignore_ascii_case("rle_dictionary") { "dictionary".to_owned() } else { text };
+            let encoding = match choose(NAME, &text, ENCODINGS)? {
+                "dictionary" => ColumnEncoding::Dictionary,
+                "delta_binary_packed" => ColumnEncoding::DeltaBinaryPacked,
+                "delta_length_byte_array" => ColumnEncoding::DeltaLengthByteArray,
+                "delta_byte_array" => ColumnEncoding::DeltaByteArray,
+                "byte_stream_split" => ColumnEncoding::ByteStreamSplit,
+                _ => ColumnEncoding::Plain,
+            };
+            Ok((column, encoding))
+        })
+        .collect()
+}
+
+fn kv_metadata(given: &Given) -> Result<Vec<(String, String)>> {
+    const NAME: &str = "kv_metadata";
+    let pairs = given.pairs(NAME).unwrap_or_default();
+    pairs
+        .into_iter()
+        .map(|(key, value)| {
+            if key == crate::metadata::QUESTDB_KEY {
+                return Err(Error::option(NAME, "the key \"questdb\" is written by the export itself"));
+            }
+            Ok((key, value.as_text(NAME)?))
+        })
+        .collect()
+}
+
+fn field_ids(given: &Given) -> Result<FieldIds> {
+    const NAME: &str = "field_ids";
+    if let Some(word) = given.text(NAME) {
+        return match word.to_ascii_lowercase().as_str() {
+            "auto" => Ok(FieldIds::Auto),
+            "none" => Ok(FieldIds::None),
+            _ => Err(Error::option(NAME, "unknown value").expected("'auto', 'none' or a struct such as {'ts': 0}").found(word)),
+        };
+    }
+    let Some(pairs) = given.pairs(NAME) else { return Ok(FieldIds::Hints) };
+    let ids: Vec<(String, i32)> = pairs
+        .into_iter()
+        .map(|(column, value)| Ok((column, value.as_int(NAME, i64::from(i32::MIN), i64::from(i32::MAX))? as i32)))
+        .collect::<Result<_>>()?;
+    let mut seen = std::collections::HashSet::new();
+    match ids.iter().find(|(_, id)| !seen.insert(*id)) {
+        Some((column, id)) => Err(Error::option(NAME, format!("id {id} given twice")).in_column(column)),
+        None => Ok(FieldIds::Named(ids)),
+    }
+}
+
+fn sorted_by(name: &str) -> SortedBy {
+    match name.strip_prefix('-') {
+        Some(column) => SortedBy { column: column.trim().to_owned(), descending: true },
+        None => SortedBy { column: name.to_owned(), descending: false },
+    }
+}
+
+fn existing(given: &Given) -> Result<Existing> {
+    let chosen: Vec<(&str, Existing)> =
+        [("overwrite", Existing::Overwrite), ("overwrite_or_ignore", Existing::OverwriteOrIgnore), ("append", Existing::Append)]
+            .into_iter()
+            .filter(|(name, _)| given.bool(name) == Some(true))
+            .collect();
+    match chosen.as_slice() {
+        [] => Ok(Existing::Refuse),
+        [(_, existing)] => Ok(*existing),
+        [(first, _), (second, _), ..] => Err(Error::option(first, format!("contradicts \"{second}\""))
+            .hint("Give one of overwrite, overwrite_or_ignore and append.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, OptionValue)]) -> Result<Options> {
+        Options::parse(pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())), Context::Copy)
+    }
+
+    fn error(pairs: &[(&str, OptionValue)]) -> String {
+        parse(pairs).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn row_group_limits_follow_what_was_given() {
+        assert_eq!(parse(&[]).unwrap().row_group, RowGroupLimits { rows: Some(100_000), bytes: None });
+        let bytes = parse(&[("ROW_GROUP_SIZE_BYTES", "40MB".into())]).unwrap().row_group;
+        assert_eq!(bytes, RowGroupLimits { rows: None, bytes: Some(40_000_000) });
+        let both = parse(&[("row_group_size", 7.into()), ("row_group_size_bytes", 1000.into())]).unwrap().row_group;
+        assert_eq!(both, RowGroupLimits { rows: Some(7), bytes: Some(1000) });
+        let api = parse(&[("mode", "multi_file".into())]).unwrap().row_group;
+        assert_eq!(api, RowGroupLimits { rows: None, bytes: Some(40_000_000) });
+    }
+
+    #[test]
+    fn codecs_and_levels() {
+        assert_eq!(parse(&[("compression", "none".into())]).unwrap().compression, Compression::UNCOMPRESSED);
+        let zstd = parse(&[("codec", "ZSTD".into())]).unwrap().compression;
+        assert_eq!(zstd, Compression::ZSTD(ZstdLevel::try_new(9).unwrap()));
+        assert!(error(&[("compression_level", 3.into())]).contains("codec lz4_raw has no levels"));
+        assert!(error(&[("codec", "zstd".into()), ("compression_level", 0.into())])
+            .contains("ZSTD compression level must be between 1 and 22; found 0"));
+        assert!(error(&[("codec", "gzip".into()), ("compression_level", 10.into())]).contains("between 0 and 9"));
+        let columns = parse(&[("column_compression", "a=zstd:3, b=snappy".into())]).unwrap().column_compression;
+        assert_eq!(columns.len(), 2);
+    }
+
+    #[test]
+    fn errors_name_candidates() {
+        assert_eq!(
+            error(&[("row_group_sise", 1.into())]),
+            "Option \"row_group_sise\": unrecognized option\nDid you mean: \"row_group_size\"?"
+        );
+        assert!(error(&[("compression_codec", "lzo".into())]).contains(
+            "expected any of [uncompressed, snappy, gzip, brotli, zstd, lz4_raw, lz4], found \"lzo\""
+        ));
+        assert!(error(&[("partition_by", "day".into())]).contains("Use partition_unit"));
+        assert!(error(&[("overwrite", true.into()), ("append", true.into())]).contains("contradicts"));
+        assert!(error(&[("codec", "zstd".into()), ("compression", "zstd".into())]).contains("given more than once"));
+        assert!(error(&[("mode", "single_file".into()), ("partition_unit", "day".into())]).contains("contradicts"));
+        assert!(error(&[("bloom_filter_fpp", 1.0.into())]).contains("must be between 0 and 1 (exclusive)"));
+        assert!(error(&[("row_group_size", 0.into())]).contains("an integer ≥ 1, found 0"));
+    }
+
+    #[test]
+    fn obsolete_options_leave_a_notice() {
+        let options = parse(&[("output_format_parquet_use_custom_encoder", true.into())]).unwrap();
+        assert_eq!(options.notices.len(), 1);
+        let function = Options::parse([("partition_by".to_owned(), "day".into())], Context::Function).unwrap();
+        assert_eq!(function.partition_unit, Some(PartitionUnit::Day));
+    }
+
+    #[test]
+    fn every_choice_and_bound_of_the_table_parses() {
+        for spec in TABLE {
+            let values: Vec<OptionValue> = match spec.kind {
+                Kind::Choice(words) => words.iter().map(|word| (*word).into()).collect(),
+                Kind::Bool => vec![true.into(), false.into()],
+                Kind::Int(min, _) if spec.name != "compression_level" => vec![min.into()],
+                Kind::Size => vec![1.into(), "1MB".into()],
+                Kind::Float(..) => vec![0.5.into()],
+                _ => continue,
+            };
+            for value in values {
+                if value != "jsonl".into() {
+                    parse(&[(spec.name, value.clone())]).unwrap_or_else(|error| panic!("{} = {value}: {error}", spec.name));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_aliases_are_unique() {
+        let mut seen = std::collections::HashSet::new();
+        for name in TABLE.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases)) {
+            assert!(seen.insert(name), "{name}");
+        }
+    }
+}
