@@ -24,9 +24,8 @@ impl Arguments {
     /// The next argument, which must be a constant; SQL NULL is `None`.
     pub fn next(&mut self, name: &str) -> Result<Option<Value>> {
         let value = self.values.next().and_then(|argument| argument.value);
-        let value = value.ok_or_else(|| {
-            binder(format!("Argument \"{name}\" of {} must be a constant", self.function))
-        })?;
+        let value = value
+            .ok_or_else(|| binder(format!("Argument \"{name}\" of {} must be a constant", self.function)))?;
         Ok(if value.is_null()? { None } else { Some(value) })
     }
 

@@ -52,15 +52,25 @@ impl Dictionary {
         let (array, schema) = to_ffi(&row.to_data()).map_err(arrow_error)?;
         // SAFETY: both sides are the C structs of the Arrow C data interface; ownership moves over.
         let (array, schema) = unsafe {
-            (ArrowArray::from_raw(std::mem::transmute(array)), ArrowSchema::from_raw(std::mem::transmute(schema)))
+            (
+                ArrowArray::from_raw(
+                    std::mem::transmute::<arrow_array::ffi::FFI_ArrowArray, ffi::ArrowArray>(array),
+                ),
+                ArrowSchema::from_raw(std::mem::transmute::<
+                    arrow_array::ffi::FFI_ArrowSchema,
+                    ffi::ArrowSchema,
+                >(schema)),
+            )
         };
         let mut importer = ArrowImporter::new(context, schema, Some(CHUNK_ROWS))?;
         importer.append_consumed(array, true)?;
-        let chunk = importer.next_chunk()?.ok_or_else(|| Error::internal("Arrow importer returned no chunk"))?;
+        let chunk =
+            importer.next_chunk()?.ok_or_else(|| Error::internal("Arrow importer returned no chunk"))?;
         // SAFETY: the chunk is forgotten below, so the handle's only owner is the new value.
         let handle = unsafe { chunk.get_raw() };
         std::mem::forget(chunk);
-        let mut kept = Self { chunk: handle, vector: ptr::null_mut(), selection: ptr::null_mut(), null_entry };
+        let mut kept =
+            Self { chunk: handle, vector: ptr::null_mut(), selection: ptr::null_mut(), null_entry };
         call!(ffi::duckdb_v2_data_chunk_get_vector, handle, 0, &mut kept.vector)?;
         kept.selection = kept.find_selection()?;
         Ok(kept)

@@ -47,10 +47,11 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// Panics when the debug build is asked to panic in `place`: a test needs a way to see that a panic in
 /// a callback does no harm. Release builds hold nothing of it.
+#[cfg_attr(debug_assertions, expect(clippy::panic, reason = "this is what it is for"))]
 pub fn test_panic(place: &str) {
     #[cfg(debug_assertions)]
     if std::env::var("QUESTDB_TEST_PANIC").is_ok_and(|wanted| wanted == place) {
-        std::panic::panic_any(format!("test panic in {place}"));
+        panic!("test panic in {place}");
     }
     let _ = place;
 }

@@ -42,8 +42,12 @@ impl Translator<'_> {
         let children = expression.children()?;
         let kind = expression.expression_type()?;
         Ok(match (kind, children.as_slice()) {
-            (E::ConjunctionAnd, parts) => Some(Filter::And(parts.iter().map(|part| self.filter(part)).collect())),
-            (E::ConjunctionOr, parts) => Some(Filter::Or(parts.iter().map(|part| self.filter(part)).collect())),
+            (E::ConjunctionAnd, parts) => {
+                Some(Filter::And(parts.iter().map(|part| self.filter(part)).collect()))
+            }
+            (E::ConjunctionOr, parts) => {
+                Some(Filter::Or(parts.iter().map(|part| self.filter(part)).collect()))
+            }
             (E::CompareBetween, [column, low, high]) => {
                 // Whether the bounds are inclusive is not told, so they are taken to be.
                 let low = self.compare(column, low, CompareOp::Ge)?;
@@ -62,13 +66,17 @@ impl Translator<'_> {
             (E::OperatorIsNull | E::OperatorIsNotNull, [operand]) => self
                 .column(operand)
                 .map(|(column, _)| Filter::IsNull { column, negated: kind == E::OperatorIsNotNull }),
-            (E::CompareDistinctFrom, [column, constant]) => match self.compare(column, constant, CompareOp::Ne)? {
-                Some(different) => self
-                    .column(column)
-                    .map(|(column, _)| Filter::Or(vec![different, Filter::IsNull { column, negated: false }])),
-                None => None,
-            },
-            (E::CompareNotDistinctFrom, [column, constant]) => self.compare(column, constant, CompareOp::Eq)?,
+            (E::CompareDistinctFrom, [column, constant]) => {
+                match self.compare(column, constant, CompareOp::Ne)? {
+                    Some(different) => self.column(column).map(|(column, _)| {
+                        Filter::Or(vec![different, Filter::IsNull { column, negated: false }])
+                    }),
+                    None => None,
+                }
+            }
+            (E::CompareNotDistinctFrom, [column, constant]) => {
+                self.compare(column, constant, CompareOp::Eq)?
+            }
             (E::BoundFunction, [column, constant]) if expression.function_name()? == "prefix" => {
                 self.prefix(column, constant)?
             }
@@ -89,7 +97,12 @@ impl Translator<'_> {
         (self.types)(column).map(|value_type| (column, value_type))
     }
 
-    fn compare(&self, column: &Expression<'_>, constant: &Expression<'_>, op: CompareOp) -> Result<Option<Filter>> {
+    fn compare(
+        &self,
+        column: &Expression<'_>,
+        constant: &Expression<'_>,
+        op: CompareOp,
+    ) -> Result<Option<Filter>> {
         if constant.expression_type()? != ExpressionType::ValueConstant {
             return Ok(None);
         }
@@ -174,7 +187,9 @@ impl Translator<'_> {
             return Ok(None);
         }
         match (self.column(column), constant.get_constant_value()?.get::<String>()?) {
-            (Some((column, ValueType::Symbol)), Some(prefix)) => Ok(Some(Filter::StartsWith { column, prefix })),
+            (Some((column, ValueType::Symbol)), Some(prefix)) => {
+                Ok(Some(Filter::StartsWith { column, prefix }))
+            }
             _ => Ok(None),
         }
     }
@@ -194,7 +209,9 @@ impl Translator<'_> {
             (ValueType::TimestampMs, LogicalTypeID::TimestampMs) => {
                 int(value.get::<TimestampMsValue>()?.map(|t| t.0))
             }
-            (ValueType::TimestampUs, LogicalTypeID::Timestamp) => int(value.get::<TimestampValue>()?.map(|t| t.0)),
+            (ValueType::TimestampUs, LogicalTypeID::Timestamp) => {
+                int(value.get::<TimestampValue>()?.map(|t| t.0))
+            }
             (ValueType::TimestampNs, LogicalTypeID::TimestampNs) => {
                 int(value.get::<TimestampNsValue>()?.map(|t| t.0))
             }

@@ -143,7 +143,8 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
         columns: InitColumnData<'_>,
     ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
         guard(|| {
-            let projection = (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let projection =
+                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
             let rows = self.0.rows(request).map_err(to_duckdb)?;
             Ok((Some(ListingState { rows, next: AtomicUsize::new(0), projection }), Some(1)))
         })
@@ -169,7 +170,8 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
             let mut column_state = ColumnState::default();
             for (i, column) in state.projection.iter().enumerate() {
                 let Some((_, value_type)) = L::COLUMNS.get(*column) else { continue };
-                let cells: Vec<&Cell> = rows.iter().map(|row| row.get(*column).unwrap_or(&Cell::Null)).collect();
+                let cells: Vec<&Cell> =
+                    rows.iter().map(|row| row.get(*column).unwrap_or(&Cell::Null)).collect();
                 let mut sink = output.column(i, *value_type, &mut column_state)?;
                 write(&cells, *value_type, &mut sink).map_err(to_duckdb)?;
                 sink.finish(context)?;
@@ -217,8 +219,12 @@ fn write_numbers<S: ColumnSink>(
         let values = run.iter().map(|cell| number(cell));
         match (run.first(), value_type) {
             (Some(Cell::Null), _) => sink.nulls(run.len())?,
-            (_, ValueType::Boolean) => sink.fixed::<u8>(run.len(), |slots| fill(slots, values.map(|v| v as u8)), |_| false)?,
-            (_, ValueType::Int32) => sink.fixed::<i32>(run.len(), |slots| fill(slots, values.map(|v| v as i32)), |_| false)?,
+            (_, ValueType::Boolean) => {
+                sink.fixed::<u8>(run.len(), |slots| fill(slots, values.map(|v| v as u8)), |_| false)?
+            }
+            (_, ValueType::Int32) => {
+                sink.fixed::<i32>(run.len(), |slots| fill(slots, values.map(|v| v as i32)), |_| false)?
+            }
             _ => sink.fixed::<i64>(run.len(), |slots| fill(slots, values), |_| false)?,
         }
     }

@@ -19,7 +19,8 @@ pub fn expand(context: &Context, path: &str) -> Result<PathBuf> {
     let expanded = fs.expand(path)?;
     let trimmed = expanded.trim_end_matches('/');
     let path = if trimmed.is_empty() && !expanded.is_empty() { "/" } else { trimmed };
-    std::path::absolute(path).map_err(|e| Error::invalid_input(format!("Path \"{path}\" cannot be used: {e}")))
+    std::path::absolute(path)
+        .map_err(|e| Error::invalid_input(format!("Path \"{path}\" cannot be used: {e}")))
 }
 
 /// Asks DuckDB whether files below `dir` may be read: `enable_external_access`, `allowed_directories`
@@ -35,6 +36,7 @@ pub fn check_access(context: &Context, dir: &Path) -> Result<()> {
 
 /// The part of a glob pattern before its first special character, cut at a directory: where a search starts.
 pub fn pattern_root(pattern: &Path) -> PathBuf {
-    let plain = |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    let plain =
+        |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
     pattern.components().take_while(plain).collect()
 }

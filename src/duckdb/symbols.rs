@@ -98,7 +98,12 @@ impl SymbolVector {
     }
 
     /// Makes `vector` a dictionary vector, when keys and table suit one; `false` when they do not.
-    pub fn refer(&mut self, context: &Context, vector: ffi::duckdb_v2_vector_handle, keys: &[i32]) -> Result<bool> {
+    pub fn refer(
+        &mut self,
+        context: &Context,
+        vector: ffi::duckdb_v2_vector_handle,
+        keys: &[i32],
+    ) -> Result<bool> {
         let Some(table) = &self.table else { return Ok(false) };
         if !matches!(self.form, SymbolForm::Strings) || !Dictionary::suits(table, keys.len()) {
             return Ok(false);

@@ -15,7 +15,9 @@ use duckdb_neo::data_chunk::DataChunkRef;
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::{ffi, AsRaw, Result};
 use questdb_storage::format::symbol_table::SymbolTable;
-use questdb_storage::types::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, ValueType, View};
+use questdb_storage::types::{
+    ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, ValueType, View,
+};
 
 use super::symbols::{SymbolForm, SymbolVector};
 use duckdb_neo::connection::Context;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Decimal256Type, Float64Type, TimestampMillisecondType, TimestampSecondType};
+use arrow_array::types::{
+    Decimal128Type, Decimal256Type, Float64Type, TimestampMillisecondType, TimestampSecondType,
+};
 use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, ListArray, PrimitiveArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::DataType;
@@ -45,7 +47,9 @@ fn seconds_to_millis(array: &ArrayRef) -> Result<ArrayRef> {
         .ok_or_else(|| Error::internal("an array that is not TIMESTAMP_S"))?;
     let millis: PrimitiveArray<TimestampMillisecondType> = seconds.try_unary(|value| {
         value.checked_mul(1000).ok_or_else(|| {
-            Error::invalid_input("a TIMESTAMP_S is out of range").expected("a number of milliseconds in 64 bits").found(value)
+            Error::invalid_input("a TIMESTAMP_S is out of range")
+                .expected("a number of milliseconds in 64 bits")
+                .found(value)
         })
     })?;
     Ok(Arc::new(millis.with_timezone_opt(zone(seconds.data_type()))))
@@ -75,7 +79,8 @@ fn decimal_to_fixed(array: &ArrayRef, width: i32) -> Result<ArrayRef> {
         let (cut, kept) = big_endian.split_at(big_endian.len() - size);
         let same_sign = kept.first().is_some_and(|byte| (byte & 0x80 != 0) == (sign != 0));
         if cut.iter().any(|byte| *byte != sign) || !same_sign {
-            return Err(Error::invalid_input("a DECIMAL does not fit its column").expected(format_args!("{size} bytes")));
+            return Err(Error::invalid_input("a DECIMAL does not fit its column")
+                .expected(format_args!("{size} bytes")));
         }
         bytes.extend_from_slice(kept);
         Ok(())
@@ -111,7 +116,12 @@ fn relabel(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     match (target, array.as_list_opt::<i32>()) {
         (DataType::List(field), Some(list)) => {
             let values = relabel(list.values(), field.data_type())?;
-            Ok(Arc::new(ListArray::try_new(Arc::clone(field), list.offsets().clone(), values, list.nulls().cloned())?))
+            Ok(Arc::new(ListArray::try_new(
+                Arc::clone(field),
+                list.offsets().clone(),
+                values,
+                list.nulls().cloned(),
+            )?))
         }
         _ => Ok(Arc::clone(array)),
     }
@@ -147,7 +157,9 @@ fn flatten(values: &ArrayRef, depth: usize, shape: &mut Vec<i32>, doubles: &mut 
         None => shape.push(length),
         Some(expected) if *expected == length => {}
         Some(expected) => {
-            return Err(Error::invalid_input("an array is ragged").expected(format_args!("{expected} elements")).found(length));
+            return Err(Error::invalid_input("an array is ragged")
+                .expected(format_args!("{expected} elements"))
+                .found(length));
         }
     }
     if let Some(list) = values.as_list_opt::<i32>() {
@@ -159,7 +171,9 @@ fn flatten(values: &ArrayRef, depth: usize, shape: &mut Vec<i32>, doubles: &mut 
         }
         return Ok(());
     }
-    let leaf = values.as_primitive_opt::<Float64Type>().ok_or_else(|| Error::internal("an array that is not of doubles"))?;
+    let leaf = values
+        .as_primitive_opt::<Float64Type>()
+        .ok_or_else(|| Error::internal("an array that is not of doubles"))?;
     doubles.extend(leaf.iter().map(|value| value.unwrap_or(f64::NAN)));
     Ok(())
 }
@@ -185,7 +199,11 @@ mod tests {
 
     #[test]
     fn raw_arrays_have_shape_and_padding() {
-        let list = ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(1.0), None]), None, Some(vec![])]);
+        let list = ListArray::from_iter_primitive::<Float64Type, _, _>(vec![
+            Some(vec![Some(1.0), None]),
+            None,
+            Some(vec![]),
+        ]);
         let raw = Adapter::RawArrays.apply(&(Arc::new(list) as ArrayRef)).unwrap();
         let raw = raw.as_binary::<i32>();
         assert_eq!(raw.value(0).len(), 8 + 16);

@@ -187,14 +187,18 @@ pub(crate) fn any_of<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// The candidate closest to `given`, when it is close enough to be a typing mistake.
-pub(crate) fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(
+    given: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
     let limit = (given.len() / 3).max(2);
     candidates
         .into_iter()
         .map(|candidate| (distance(&given, candidate), candidate))
         .filter(|(distance, candidate)| {
-            *distance <= limit || (given.len() >= 4 && (candidate.contains(&given) || given.contains(candidate)))
+            *distance <= limit
+                || (given.len() >= 4 && (candidate.contains(&given) || given.contains(candidate)))
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -226,14 +230,23 @@ mod tests {
 
     #[test]
     fn display_names_option_expected_found() {
-        let error = Error::option("mode", "unknown value").expected(any_of(["a", "b"])).found("\"c\"").hint("Do this.");
-        assert_eq!(error.to_string(), "Option \"mode\": unknown value; expected any of [a, b], found \"c\"\nDo this.");
+        let error = Error::option("mode", "unknown value")
+            .expected(any_of(["a", "b"]))
+            .found("\"c\"")
+            .hint("Do this.");
+        assert_eq!(
+            error.to_string(),
+            "Option \"mode\": unknown value; expected any of [a, b], found \"c\"\nDo this."
+        );
     }
 
     #[test]
     fn distance_counts_edits() {
         assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(did_you_mean("compresion_codec", ["layout", "compression_codec"]), Some("compression_codec"));
+        assert_eq!(
+            did_you_mean("compresion_codec", ["layout", "compression_codec"]),
+            Some("compression_codec")
+        );
         assert_eq!(did_you_mean("zzz", ["layout"]), None);
     }
 }

@@ -4,6 +4,8 @@ pub mod adapt;
 pub mod error;
 pub mod options;
 pub mod schema;
-pub mod metadata { /// k
- pub const QUESTDB_KEY: &str = "questdb"; }
+pub mod metadata {
+    /// k
+    pub const QUESTDB_KEY: &str = "questdb";
+}
 pub use error::{Error, ErrorKind, Result};

@@ -109,7 +109,11 @@ impl ExportSchema {
     /// Makes the schema. `hints` is empty, or has one entry for each column.
     pub fn new(input: SchemaRef, hints: &[ColumnHint], options: &Options) -> Result<Self> {
         if !hints.is_empty() && hints.len() != input.fields().len() {
-            return Err(Error::internal(format!("{} hints for {} columns", hints.len(), input.fields().len())));
+            return Err(Error::internal(format!(
+                "{} hints for {} columns",
+                hints.len(),
+                input.fields().len()
+            )));
         }
         if input.fields().is_empty() {
             return Err(Error::invalid_input("there is no column to write"));
@@ -128,7 +132,8 @@ impl ExportSchema {
         for (index, field) in input.fields().iter().enumerate() {
             let hint = hints.get(index).cloned().unwrap_or_default();
             let id = field_id(&options.field_ids, field.name(), index, &hint);
-            let (column, parquet) = column(field, hint, id, options).map_err(|error| error.in_column(field.name()))?;
+            let (column, parquet) =
+                column(field, hint, id, options).map_err(|error| error.in_column(field.name()))?;
             columns.push(column);
             types.push(parquet);
         }
@@ -179,9 +184,11 @@ fn field_id(ids: &FieldIds, name: &str, index: usize, hint: &ColumnHint) -> Opti
         FieldIds::None => None,
         FieldIds::Auto => i32::try_from(index).ok(),
         FieldIds::Hints => hint.field_id,
-        FieldIds::Named(named) => {
-            named.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)).map(|(_, id)| *id).or(hint.field_id)
-        }
+        FieldIds::Named(named) => named
+            .iter()
+            .find(|(column, _)| column.eq_ignore_ascii_case(name))
+            .map(|(_, id)| *id)
+            .or(hint.field_id),
     }
 }
 
@@ -268,7 +275,10 @@ fn annotate(plain: &TypePtr, input: &DataType, hint: &ColumnHint, id: Option<i32
                     if *physical_type == Physical::FIXED_LEN_BYTE_ARRAY =>
                 {
                     builder = builder
-                        .with_logical_type(Some(LogicalType::decimal(i32::from(*scale), i32::from(*precision))))
+                        .with_logical_type(Some(LogicalType::decimal(
+                            i32::from(*scale),
+                            i32::from(*precision),
+                        )))
                         .with_scale(i32::from(*scale))
                         .with_precision(i32::from(*precision));
                 }
@@ -347,7 +357,11 @@ mod tests {
             Field::new("u", DataType::FixedSizeBinary(16), true),
             Field::new("d", DataType::Decimal128(5, 2), true),
             Field::new("a", array_type(2), true),
-            Field::new("sym", DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), true),
+            Field::new(
+                "sym",
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+                true,
+            ),
         ];
         let hints = [
             ColumnHint { designated: true, ..hint(8, 0) },
@@ -371,7 +385,8 @@ mod tests {
             let (left, id) = line.rsplit_once(" [").unwrap();
             let words: Vec<&str> = left.split(' ').collect();
             assert!(
-                text.lines().any(|printed| words.iter().all(|word| squeezed(printed).contains(&squeezed(word)))),
+                text.lines()
+                    .any(|printed| words.iter().all(|word| squeezed(printed).contains(&squeezed(word)))),
                 "{line} ({id}) in\n{text}"
             );
         }
@@ -382,10 +397,16 @@ mod tests {
     fn unknown_columns_and_duplicates_are_refused() {
         let options = Options { bloom_filter_columns: vec!["nosuch".to_owned()], ..Options::default() };
         let fields = || vec![Field::new("a", DataType::Int32, true)];
-        let error = ExportSchema::new(Arc::new(Schema::new(fields())), &[], &options).unwrap_err().to_string();
-        assert!(error.starts_with("Option \"bloom_filter_columns\": contains non-existent column: nosuch"), "{error}");
+        let error =
+            ExportSchema::new(Arc::new(Schema::new(fields())), &[], &options).unwrap_err().to_string();
+        assert!(
+            error.starts_with("Option \"bloom_filter_columns\": contains non-existent column: nosuch"),
+            "{error}"
+        );
         let twice = vec![Field::new("a", DataType::Int32, true), Field::new("a", DataType::Int64, true)];
-        let error = ExportSchema::new(Arc::new(Schema::new(twice)), &[], &Options::default()).unwrap_err().to_string();
+        let error = ExportSchema::new(Arc::new(Schema::new(twice)), &[], &Options::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("duplicate column name, column \"a\""), "{error}");
     }
 }

@@ -70,7 +70,11 @@ impl Error {
     }
 
     /// Bytes that contradict the format, with what was expected and what is there.
-    pub fn corrupt(problem: impl Into<String>, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+    pub fn corrupt(
+        problem: impl Into<String>,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
         Self::new(ErrorKind::Corrupt, problem).expected(expected).found(found)
     }
 
@@ -96,8 +100,12 @@ impl Error {
 
     /// A file that ends before the bytes that a committed row needs.
     pub fn too_short(path: &Path, expected: u64, found: u64) -> Self {
-        Self::corrupt("file is too short", format_args!("at least {expected} bytes"), format_args!("{found} bytes"))
-            .in_file(path)
+        Self::corrupt(
+            "file is too short",
+            format_args!("at least {expected} bytes"),
+            format_args!("{found} bytes"),
+        )
+        .in_file(path)
     }
 
     /// States what the format demands.

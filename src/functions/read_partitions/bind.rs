@@ -26,7 +26,11 @@ pub struct BindData {
     pub filter: Mutex<Filter>,
 }
 
-pub fn bind(context: &Context, arguments: Vec<BindArgument>, handle: &BindFunctionHandle<'_>) -> Result<BindData> {
+pub fn bind(
+    context: &Context,
+    arguments: Vec<BindArgument>,
+    handle: &BindFunctionHandle<'_>,
+) -> Result<BindData> {
     test_panic("bind");
     let mut arguments = Arguments::new(NAME, arguments);
     let path = arguments.next("path")?.ok_or_else(|| arguments.null("path"))?;
@@ -43,7 +47,8 @@ pub fn bind(context: &Context, arguments: Vec<BindArgument>, handle: &BindFuncti
         union_by_name: arguments.switch("union_by_name")?,
     };
     let tables = paths::tables(context, &arguments, &path, table_name.as_deref())?;
-    let tables: Vec<Snapshot> = tables.iter().map(Table::snapshot).collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
+    let tables: Vec<Snapshot> =
+        tables.iter().map(Table::snapshot).collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
     let columns = declare(&tables, options)?;
     for column in &columns {
         handle.add_result_column(&column.name, &column.logical_type(context)?)?;
@@ -57,6 +62,8 @@ fn symbols_as_enums(value: &str) -> Result<bool> {
     match value.to_lowercase().as_str() {
         "varchar" => Ok(false),
         "enum" => Ok(true),
-        _ => Err(binder(format!("Expected \"symbols\" argument to be any of [varchar or enum], found \"{value}\""))),
+        _ => Err(binder(format!(
+            "Expected \"symbols\" argument to be any of [varchar or enum], found \"{value}\""
+        ))),
     }
 }

@@ -126,7 +126,8 @@ fn data_column(tables: &[Snapshot], name: &str, options: ColumnOptions) -> Resul
                 let _ = other;
             }
             Some((other, expected)) => {
-                let sql = |t: Option<ValueType>| t.map_or_else(|| "an unknown type".to_owned(), ValueType::sql);
+                let sql =
+                    |t: Option<ValueType>| t.map_or_else(|| "an unknown type".to_owned(), ValueType::sql);
                 return Err(binder(format!(
                     "Column \"{name}\" is {} in table \"{}\" and {} in table \"{}\": cast one of them and unite the \
                      tables with UNION ALL BY NAME",
@@ -153,7 +154,8 @@ fn alike(a: Option<ValueType>, b: Option<ValueType>) -> bool {
 /// Turns SYMBOL columns into ENUMs of their table's symbols.
 fn make_enums(tables: &[Snapshot], columns: &mut [OutputColumn]) -> Result<()> {
     for column in columns {
-        let Content::Data { value_type: Some(ValueType::Symbol), positions, symbols } = &mut column.content else {
+        let Content::Data { value_type: Some(ValueType::Symbol), positions, symbols } = &mut column.content
+        else {
             continue;
         };
         let (Some(snapshot), [Projected::Column(index)]) = (tables.first(), positions.as_slice()) else {

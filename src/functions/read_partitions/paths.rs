@@ -60,8 +60,9 @@ fn of_path(context: &Context, path: &str, table_name: Option<&str>) -> Result<Ve
         return Ok(vec![resolve::table(context, path, table_name)?]);
     }
     let pattern = expanded.to_string_lossy().into_owned();
-    let matches = glob::glob(&pattern)
-        .map_err(|e| Error::invalid_input(format!("Pattern \"{path}\" is malformed at position {}: {}", e.pos, e.msg)))?;
+    let matches = glob::glob(&pattern).map_err(|e| {
+        Error::invalid_input(format!("Pattern \"{path}\" is malformed at position {}: {}", e.pos, e.msg))
+    })?;
     let mut tables = Vec::new();
     for dir in matches.flatten().filter(|dir| dir.is_dir()) {
         paths::check_access(context, &dir)?;

@@ -6,8 +6,8 @@ use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
 use duckdb_neo::data_chunk::DataChunkRef;
 use duckdb_neo::table_function::{
-    BindFunctionHandle, ExecColumnInfo, InitColumnData, PartitionData, PushdownData, TableFilterPushdownCallbacks,
-    TableFunctionCallbacks, TablePartitioningCallbacks,
+    BindFunctionHandle, ExecColumnInfo, InitColumnData, PartitionData, PushdownData,
+    TableFilterPushdownCallbacks, TableFunctionCallbacks, TablePartitioningCallbacks,
 };
 use duckdb_neo::Result;
 use questdb_storage::scan::{Chunk, Projected, Reader, RowSet, ScanPlan, Scanner, Segment};
@@ -125,7 +125,12 @@ impl TableFunctionCallbacks for ReadPartitions {
 
 impl TableFilterPushdownCallbacks for ReadPartitions {
     /// Takes all filters as hints and accepts none: DuckDB applies them itself as well.
-    fn pushdown_filter(&self, bound: &Self::BindData, context: &Context, pushdown: PushdownData<'_>) -> Result<()> {
+    fn pushdown_filter(
+        &self,
+        bound: &Self::BindData,
+        context: &Context,
+        pushdown: PushdownData<'_>,
+    ) -> Result<()> {
         guard(|| {
             let types = |column: usize| bound.columns.get(column).and_then(OutputColumn::filter_type);
             let translator = Translator { context, pushdown: &pushdown, types: &types };
@@ -172,7 +177,9 @@ fn write_column(
 ) -> Result<()> {
     let Some(state) = local.columns.get_mut(index) else { return Err(undeclared(index)) };
     let value_type = match &column.content {
-        Content::Data { value_type: Some(ValueType::Symbol), symbols: SymbolForm::Strings, .. } => ValueType::Symbol,
+        Content::Data { value_type: Some(ValueType::Symbol), symbols: SymbolForm::Strings, .. } => {
+            ValueType::Symbol
+        }
         // An unknown type's error comes from reading it.
         Content::Data { value_type, .. } => value_type.unwrap_or(ValueType::Blob),
         Content::RowNumber => ValueType::Int64,

@@ -16,7 +16,8 @@ pub fn markdown() -> String {
          | option | other names | values | default | meaning |\n\
          |---|---|---|---|---|\n",
     );
-    let (obsolete, real): (Vec<&Spec>, Vec<&Spec>) = TABLE.iter().partition(|spec| matches!(spec.kind, Kind::Obsolete(_)));
+    let (obsolete, real): (Vec<&Spec>, Vec<&Spec>) =
+        TABLE.iter().partition(|spec| matches!(spec.kind, Kind::Obsolete(_)));
     for spec in real {
         let aliases: Vec<String> = spec.aliases.iter().map(|alias| format!("`{alias}`")).collect();
         let _ = writeln!(

@@ -7,8 +7,9 @@ mod value;
 
 pub use docs::markdown;
 pub use table::{
-    find, Context, Kind, Spec, DEFAULT_BLOOM_FILTER_FPP, DEFAULT_DATA_PAGE_SIZE, DEFAULT_DICTIONARY_PAGE_SIZE,
-    DEFAULT_ROW_GROUP_SIZE, DEFAULT_ROW_GROUP_SIZE_BYTES, DEFAULT_ZSTD_LEVEL, TABLE,
+    find, Context, Kind, Spec, DEFAULT_BLOOM_FILTER_FPP, DEFAULT_DATA_PAGE_SIZE,
+    DEFAULT_DICTIONARY_PAGE_SIZE, DEFAULT_ROW_GROUP_SIZE, DEFAULT_ROW_GROUP_SIZE_BYTES, DEFAULT_ZSTD_LEVEL,
+    TABLE,
 };
 pub(crate) use value::parse_size;
 pub use value::OptionValue;

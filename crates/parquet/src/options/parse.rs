@@ -82,7 +82,8 @@ fn check(spec: &'static Spec, value: &OptionValue) -> Result<Checked> {
         Kind::Float(min, max) => {
             let number = value.as_float(spec.name)?;
             if !(number > min && number < max) {
-                return Err(Error::option(spec.name, format!("must be between {min} and {max} (exclusive)")).found(number));
+                return Err(Error::option(spec.name, format!("must be between {min} and {max} (exclusive)"))
+                    .found(number));
             }
             Checked::Float(number)
         }
@@ -107,7 +108,9 @@ fn choose(name: &str, given: &str, words: &'static [&'static str]) -> Result<&'s
         (_, other) => other,
     };
     words.iter().find(|candidate| **candidate == word).copied().ok_or_else(|| {
-        let error = Error::option(name, "unknown value").expected(any_of(words.iter().copied())).found(format_args!("\"{given}\""));
+        let error = Error::option(name, "unknown value")
+            .expected(any_of(words.iter().copied()))
+            .found(format_args!("\"{given}\""));
         match did_you_mean(word, words.iter().copied()) {
             Some(candidate) => error.hint(format!("Did you mean: \"{candidate}\"?")),
             None => error,
@@ -146,14 +149,24 @@ fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Opt
         return Err(Error::unsupported("format jsonl is not written yet").hint("Use format parquet."));
     }
     if given.pairs("storage").is_some() {
-        return Err(Error::unsupported("option \"storage\" is not supported yet").hint("Write to a local path."));
+        return Err(
+            Error::unsupported("option \"storage\" is not supported yet").hint("Write to a local path.")
+        );
     }
-    let mode = given.word("mode").map(|word| if word == "single_file" { Mode::SingleFile } else { Mode::MultiFile });
+    let mode =
+        given.word("mode").map(|word| if word == "single_file" { Mode::SingleFile } else { Mode::MultiFile });
     let rows = given.int("row_group_size").map(|rows| rows as u64);
-    let bytes = given.size("row_group_size_bytes").or((mode.is_some() && rows.is_none()).then_some(DEFAULT_ROW_GROUP_SIZE_BYTES));
-    let row_group = RowGroupLimits { rows: if bytes.is_some() { rows } else { rows.or(default.row_group.rows) }, bytes };
+    let bytes = given
+        .size("row_group_size_bytes")
+        .or((mode.is_some() && rows.is_none()).then_some(DEFAULT_ROW_GROUP_SIZE_BYTES));
+    let row_group =
+        RowGroupLimits { rows: if bytes.is_some() { rows } else { rows.or(default.row_group.rows) }, bytes };
     Ok(Options {
-        compression: codec("compression_codec", given.word("compression_codec").unwrap_or("lz4_raw"), given.int("compression_level"))?,
+        compression: codec(
+            "compression_codec",
+            given.word("compression_codec").unwrap_or("lz4_raw"),
+            given.int("compression_level"),
+        )?,
         row_group,
         rotation: Rotation {
             row_groups: given.int("max_row_groups_per_file").map(|n| n as u64),
@@ -233,10 +246,16 @@ fn codec(option: &str, word: &str, level: Option<i64>) -> Result<Compression> {
             Some(level) => BrotliLevel::try_new(level)?,
             None => BrotliLevel::default(),
         }),
-        "zstd" => Compression::ZSTD(ZstdLevel::try_new(range("ZSTD", 1, 22)?.unwrap_or(DEFAULT_ZSTD_LEVEL as u32) as i32)?),
+        "zstd" => Compression::ZSTD(ZstdLevel::try_new(
+            range("ZSTD", 1, 22)?.unwrap_or(DEFAULT_ZSTD_LEVEL as u32) as i32,
+        )?),
         "lz4" => Compression::LZ4,
         "lz4_raw" => Compression::LZ4_RAW,
-        _ => return Err(Error::option(option, "unknown codec").expected(any_of(CODECS.iter().copied())).found(word)),
+        _ => {
+            return Err(Error::option(option, "unknown codec")
+                .expected(any_of(CODECS.iter().copied()))
+                .found(word))
+        }
     })
 }
 
@@ -263,7 +282,8 @@ fn column_encodings(given: &Given) -> Result<Vec<(String, ColumnEncoding)>> {
         .into_iter()
         .map(|(column, value)| {
             let text = value.as_text(NAME)?;
-            let text = if text.eq_ignore_ascii_case("rle_dictionary") { "dictionary".to_owned() } else { text };
+            let text =
+                if text.eq_ignore_ascii_case("rle_dictionary") { "dictionary".to_owned() } else { text };
             let encoding = match choose(NAME, &text, ENCODINGS)? {
                 "dictionary" => ColumnEncoding::Dictionary,
                 "delta_binary_packed" => ColumnEncoding::DeltaBinaryPacked,
@@ -297,13 +317,17 @@ fn field_ids(given: &Given) -> Result<FieldIds> {
         return match word.to_ascii_lowercase().as_str() {
             "auto" => Ok(FieldIds::Auto),
             "none" => Ok(FieldIds::None),
-            _ => Err(Error::option(NAME, "unknown value").expected("'auto', 'none' or a struct such as {'ts': 0}").found(word)),
+            _ => Err(Error::option(NAME, "unknown value")
+                .expected("'auto', 'none' or a struct such as {'ts': 0}")
+                .found(word)),
         };
     }
     let Some(pairs) = given.pairs(NAME) else { return Ok(FieldIds::Hints) };
     let ids: Vec<(String, i32)> = pairs
         .into_iter()
-        .map(|(column, value)| Ok((column, value.as_int(NAME, i64::from(i32::MIN), i64::from(i32::MAX))? as i32)))
+        .map(|(column, value)| {
+            Ok((column, value.as_int(NAME, i64::from(i32::MIN), i64::from(i32::MAX))? as i32))
+        })
         .collect::<Result<_>>()?;
     let mut seen = std::collections::HashSet::new();
     match ids.iter().find(|(_, id)| !seen.insert(*id)) {
@@ -320,11 +344,14 @@ fn sorted_by(name: &str) -> SortedBy {
 }
 
 fn existing(given: &Given) -> Result<Existing> {
-    let chosen: Vec<(&str, Existing)> =
-        [("overwrite", Existing::Overwrite), ("overwrite_or_ignore", Existing::OverwriteOrIgnore), ("append", Existing::Append)]
-            .into_iter()
-            .filter(|(name, _)| given.bool(name) == Some(true))
-            .collect();
+    let chosen: Vec<(&str, Existing)> = [
+        ("overwrite", Existing::Overwrite),
+        ("overwrite_or_ignore", Existing::OverwriteOrIgnore),
+        ("append", Existing::Append),
+    ]
+    .into_iter()
+    .filter(|(name, _)| given.bool(name) == Some(true))
+    .collect();
     match chosen.as_slice() {
         [] => Ok(Existing::Refuse),
         [(_, existing)] => Ok(*existing),
@@ -350,7 +377,8 @@ mod tests {
         assert_eq!(parse(&[]).unwrap().row_group, RowGroupLimits { rows: Some(100_000), bytes: None });
         let bytes = parse(&[("ROW_GROUP_SIZE_BYTES", "40MB".into())]).unwrap().row_group;
         assert_eq!(bytes, RowGroupLimits { rows: None, bytes: Some(40_000_000) });
-        let both = parse(&[("row_group_size", 7.into()), ("row_group_size_bytes", 1000.into())]).unwrap().row_group;
+        let both =
+            parse(&[("row_group_size", 7.into()), ("row_group_size_bytes", 1000.into())]).unwrap().row_group;
         assert_eq!(both, RowGroupLimits { rows: Some(7), bytes: Some(1000) });
         let api = parse(&[("mode", "multi_file".into())]).unwrap().row_group;
         assert_eq!(api, RowGroupLimits { rows: None, bytes: Some(40_000_000) });
@@ -364,8 +392,11 @@ mod tests {
         assert!(error(&[("compression_level", 3.into())]).contains("codec lz4_raw has no levels"));
         assert!(error(&[("codec", "zstd".into()), ("compression_level", 0.into())])
             .contains("ZSTD compression level must be between 1 and 22; found 0"));
-        assert!(error(&[("codec", "gzip".into()), ("compression_level", 10.into())]).contains("between 0 and 9"));
-        let columns = parse(&[("column_compression", "a=zstd:3, b=snappy".into())]).unwrap().column_compression;
+        assert!(
+            error(&[("codec", "gzip".into()), ("compression_level", 10.into())]).contains("between 0 and 9")
+        );
+        let columns =
+            parse(&[("column_compression", "a=zstd:3, b=snappy".into())]).unwrap().column_compression;
         assert_eq!(columns.len(), 2);
     }
 
@@ -380,8 +411,10 @@ mod tests {
         ));
         assert!(error(&[("partition_by", "day".into())]).contains("Use partition_unit"));
         assert!(error(&[("overwrite", true.into()), ("append", true.into())]).contains("contradicts"));
-        assert!(error(&[("codec", "zstd".into()), ("compression", "zstd".into())]).contains("given more than once"));
-        assert!(error(&[("mode", "single_file".into()), ("partition_unit", "day".into())]).contains("contradicts"));
+        assert!(error(&[("codec", "zstd".into()), ("compression", "zstd".into())])
+            .contains("given more than once"));
+        assert!(error(&[("mode", "single_file".into()), ("partition_unit", "day".into())])
+            .contains("contradicts"));
         assert!(error(&[("bloom_filter_fpp", 1.0.into())]).contains("must be between 0 and 1 (exclusive)"));
         assert!(error(&[("row_group_size", 0.into())]).contains("an integer ≥ 1, found 0"));
     }
@@ -390,7 +423,8 @@ mod tests {
     fn obsolete_options_leave_a_notice() {
         let options = parse(&[("output_format_parquet_use_custom_encoder", true.into())]).unwrap();
         assert_eq!(options.notices.len(), 1);
-        let function = Options::parse([("partition_by".to_owned(), "day".into())], Context::Function).unwrap();
+        let function =
+            Options::parse([("partition_by".to_owned(), "day".into())], Context::Function).unwrap();
         assert_eq!(function.partition_unit, Some(PartitionUnit::Day));
     }
 
@@ -407,7 +441,8 @@ mod tests {
             };
             for value in values {
                 if value != "jsonl".into() {
-                    parse(&[(spec.name, value.clone())]).unwrap_or_else(|error| panic!("{} = {value}: {error}", spec.name));
+                    parse(&[(spec.name, value.clone())])
+                        .unwrap_or_else(|error| panic!("{} = {value}: {error}", spec.name));
                 }
             }
         }

@@ -95,7 +95,13 @@ impl OptionValue {
     }
 
     pub(super) fn as_int(&self, name: &str, min: i64, max: i64) -> Result<i64> {
-        let expected = || if max == i64::MAX { format!("an integer ≥ {min}") } else { format!("an integer from {min} to {max}") };
+        let expected = || {
+            if max == i64::MAX {
+                format!("an integer ≥ {min}")
+            } else {
+                format!("an integer from {min} to {max}")
+            }
+        };
         let value = match self.scalar() {
             Self::Int(value) => Some(*value),
             Self::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Some(*value as i64),
@@ -129,9 +135,11 @@ impl OptionValue {
             Self::Text(text) => parse_size(text),
             _ => None,
         };
-        value
-            .filter(|bytes| *bytes > 0)
-            .ok_or_else(|| Error::option(name, "not a size").expected("bytes > 0, such as 40000000, '40MB' or '64KiB'").found(self))
+        value.filter(|bytes| *bytes > 0).ok_or_else(|| {
+            Error::option(name, "not a size")
+                .expected("bytes > 0, such as 40000000, '40MB' or '64KiB'")
+                .found(self)
+        })
     }
 
     pub(super) fn as_text(&self, name: &str) -> Result<String> {
@@ -146,7 +154,9 @@ impl OptionValue {
     /// A list of names; one text may hold several, separated by commas (QuestDB's form).
     pub(super) fn as_names(&self, name: &str) -> Result<Vec<String>> {
         match self {
-            Self::List(values) if values.len() != 1 => values.iter().map(|value| value.as_text(name)).collect(),
+            Self::List(values) if values.len() != 1 => {
+                values.iter().map(|value| value.as_text(name)).collect()
+            }
             _ => Ok(self
                 .as_text(name)?
                 .split(',')
@@ -158,7 +168,9 @@ impl OptionValue {
 
     /// Name → value pairs: a struct, or one text `a=x, b=y`.
     pub(super) fn as_pairs(&self, name: &str) -> Result<Vec<(String, OptionValue)>> {
-        let wrong = || Error::option(name, "not a struct").expected("a struct such as {'column': 'value'}").found(self);
+        let wrong = || {
+            Error::option(name, "not a struct").expected("a struct such as {'column': 'value'}").found(self)
+        };
         match self.scalar() {
             Self::Struct(fields) => Ok(fields.clone()),
             Self::Text(text) => text
@@ -204,7 +216,9 @@ mod tests {
 
     #[test]
     fn sizes_take_units() {
-        for (text, bytes) in [("40MB", 40_000_000), ("1.5 KiB", 1536), ("100_000", 100_000), ("2g", 2_000_000_000)] {
+        for (text, bytes) in
+            [("40MB", 40_000_000), ("1.5 KiB", 1536), ("100_000", 100_000), ("2g", 2_000_000_000)]
+        {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
         for text in ["", "MB", "-1", "1XB", "1e3", "99999999999TB"] {
@@ -214,7 +228,12 @@ mod tests {
 
     #[test]
     fn booleans_take_copy_forms() {
-        for value in [OptionValue::Bool(true), OptionValue::List(vec![]), "ON".into(), OptionValue::List(vec![1.into()])] {
+        for value in [
+            OptionValue::Bool(true),
+            OptionValue::List(vec![]),
+            "ON".into(),
+            OptionValue::List(vec![1.into()]),
+        ] {
             assert!(value.as_bool("x").unwrap(), "{value}");
         }
         let error = OptionValue::from("maybe").as_bool("overwrite").unwrap_err().to_string();

@@ -30,10 +30,12 @@ fn columns(plan: &ScanPlan) -> Result<Vec<(&str, ValueType)>> {
                 Projected::Column(index) => plan.snapshot.columns().get(*index),
                 Projected::Missing => None,
             };
-            let column = column.ok_or_else(|| Error::invalid_input("projection names a column that is not there"))?;
+            let column =
+                column.ok_or_else(|| Error::invalid_input("projection names a column that is not there"))?;
             let value_type = column.column_type.value_type(plan.raw_types);
             let value_type = value_type.ok_or_else(|| {
-                Error::unsupported(format!("type {} cannot be read", column.column_type)).in_column(&column.name)
+                Error::unsupported(format!("type {} cannot be read", column.column_type))
+                    .in_column(&column.name)
             })?;
             Ok((column.name.as_str(), value_type))
         })
@@ -44,7 +46,12 @@ fn columns(plan: &ScanPlan) -> Result<Vec<(&str, ValueType)>> {
 pub fn batches(scanner: &Arc<Scanner>, max_rows: usize) -> Result<Batches> {
     let plan = scanner.plans().next().ok_or_else(|| Error::invalid_input("scan has no table"))?;
     let value_types = columns(plan)?.into_iter().map(|(_, value_type)| value_type).collect();
-    Ok(Batches { schema: schema(plan)?, value_types, reader: Reader::new(scanner), max_rows: max_rows.max(64) })
+    Ok(Batches {
+        schema: schema(plan)?,
+        value_types,
+        reader: Reader::new(scanner),
+        max_rows: max_rows.max(64),
+    })
 }
 
 /// See [`batches`].

@@ -33,8 +33,7 @@ pub fn data_type(value_type: ValueType) -> DataType {
         ValueType::Text => DataType::Utf8View,
         ValueType::Blob => DataType::BinaryView,
         ValueType::Symbol => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-        ValueType::Doubles { dims } => {
-            (0..dims).fold(DataType::Float64, |inner, _| DataType::List(Arc::new(Field::new("element", inner, true))))
-        }
+        ValueType::Doubles { dims } => (0..dims)
+            .fold(DataType::Float64, |inner, _| DataType::List(Arc::new(Field::new("element", inner, true)))),
     }
 }

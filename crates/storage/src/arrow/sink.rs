@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{make_array, Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, ListArray, StringArray};
+use arrow_array::{
+    make_array, Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, ListArray, StringArray,
+};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
@@ -69,7 +71,10 @@ impl ArrowSink {
             }
             value_type => {
                 let values = canonical(value_type, self.values);
-                arrow_data_builder(data_type(value_type), rows, nulls).add_buffer(values).build().map(make_array)
+                arrow_data_builder(data_type(value_type), rows, nulls)
+                    .add_buffer(values)
+                    .build()
+                    .map(make_array)
             }
         };
         built.map_err(|e| Error::invalid_input(format!("cannot build an Arrow array: {e}")))
@@ -86,9 +91,10 @@ impl ArrowSink {
 
     fn finish_symbols(self, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
         let keys = ScalarBuffer::<i32>::new(self.values.into(), 0, self.rows);
-        let values = self.symbols.as_ref().map_or_else(|| StringArray::from_iter_values([""; 0]), |table| {
-            StringArray::from_iter_values(table.iter())
-        });
+        let values = self.symbols.as_ref().map_or_else(
+            || StringArray::from_iter_values([""; 0]),
+            |table| StringArray::from_iter_values(table.iter()),
+        );
         let keys = Int32Array::try_new(keys, nulls)?;
         Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?))
     }
@@ -203,7 +209,11 @@ impl ColumnSink for ArrowSink {
     }
 }
 
-fn arrow_data_builder(data_type: DataType, rows: usize, nulls: Option<NullBuffer>) -> arrow_data::ArrayDataBuilder {
+fn arrow_data_builder(
+    data_type: DataType,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> arrow_data::ArrayDataBuilder {
     arrow_data::ArrayData::builder(data_type).len(rows).nulls(nulls)
 }
 
@@ -218,7 +228,13 @@ fn canonical(value_type: ValueType, values: MutableBuffer) -> Buffer {
         }
         ValueType::Uuid => {
             let numbers: &[u128] = bytemuck::cast_slice(bytes);
-            numbers.iter().map(|n| n.swap_bytes()).collect::<Vec<_>>().iter().flat_map(|n| bytemuck::bytes_of(n).to_vec()).collect()
+            numbers
+                .iter()
+                .map(|n| n.swap_bytes())
+                .collect::<Vec<_>>()
+                .iter()
+                .flat_map(|n| bytemuck::bytes_of(n).to_vec())
+                .collect()
         }
         ValueType::Decimal { precision, .. } => match precision {
             0..=4 => widen::<i16>(bytes),

@@ -47,7 +47,12 @@ impl<'a> BitmapIndex<'a> {
         let capacity = header.i32(17)?;
         let block_capacity = u64::try_from(capacity).unwrap_or(0);
         if !(1..=MAX_BLOCK_CAPACITY).contains(&block_capacity) {
-            return fail("impossible index block", format!("1 to {MAX_BLOCK_CAPACITY} rows"), capacity.to_string(), 17);
+            return fail(
+                "impossible index block",
+                format!("1 to {MAX_BLOCK_CAPACITY} rows"),
+                capacity.to_string(),
+                17,
+            );
         }
         let key_count = u64::try_from(header.i32(21)?).unwrap_or(0);
         Ok(Self { keys, values, key_count, block_capacity })
@@ -76,15 +81,22 @@ impl<'a> BitmapIndex<'a> {
                 let id = Record::new(id, block).i64(0)?;
                 let row = u64::try_from(id).ok().filter(|id| previous.is_none_or(|p| p < *id));
                 let Some(row) = row else {
-                    return Err(Error::corrupt("index rows must ascend", format_args!("more than {previous:?}"), id)
-                        .at(block)
-                        .in_file(self.values.path()));
+                    return Err(Error::corrupt(
+                        "index rows must ascend",
+                        format_args!("more than {previous:?}"),
+                        id,
+                    )
+                    .at(block)
+                    .in_file(self.values.path()));
                 };
                 previous = Some(row);
                 if row >= rows {
                     return Ok(());
                 }
-                out.push(u32::try_from(row).map_err(|_| Error::unsupported("partition has more than 4 billion rows"))?);
+                out.push(
+                    u32::try_from(row)
+                        .map_err(|_| Error::unsupported("partition has more than 4 billion rows"))?,
+                );
             }
             left = left.saturating_sub(here);
             if left > 0 {
@@ -111,9 +123,13 @@ impl<'a> BitmapIndex<'a> {
         // Each listed row takes eight bytes, which bounds the count.
         let valid = valid.filter(|(count, _)| count.saturating_mul(8) <= self.values.len());
         valid.map(Some).ok_or_else(|| {
-            Error::corrupt("index entry is torn", format_args!("{count} rows twice"), format_args!("{check} rows"))
-                .at(at)
-                .in_file(self.keys.path())
+            Error::corrupt(
+                "index entry is torn",
+                format_args!("{count} rows twice"),
+                format_args!("{check} rows"),
+            )
+            .at(at)
+            .in_file(self.keys.path())
         })
     }
 }

@@ -61,20 +61,22 @@ impl ColumnVersions {
         if source.len() < HEADER_SIZE {
             return Err(Error::too_short(source.path(), HEADER_SIZE, source.len()));
         }
-        seqlock::read(source, |version| Self::read_version(source, version)).map_err(|e| e.in_file(source.path()))
+        seqlock::read(source, |version| Self::read_version(source, version))
+            .map_err(|e| e.in_file(source.path()))
     }
 
     fn read_version(source: &dyn Source, version: u64) -> Result<Self> {
         let mut header = [0u8; HEADER_SIZE as usize];
         source.read_into(0, &mut header)?;
         let header = Record::new(&header, 0);
-        let area = if version % 2 == 0 { AREA_A } else { AREA_B };
+        let area = if version.is_multiple_of(2) { AREA_A } else { AREA_B };
         let (offset, size) = (header.i64(area)?, header.i64(area.saturating_add(8))?);
         if size == 0 {
             return Ok(Self { version: version as i64, entries: Vec::new() });
         }
         let start = u64::try_from(offset).ok().filter(|o| *o >= HEADER_SIZE);
-        let bytes = u64::try_from(size).ok().filter(|s| *s <= MAX_AREA && s.is_multiple_of(RECORD_SIZE as u64));
+        let bytes =
+            u64::try_from(size).ok().filter(|s| *s <= MAX_AREA && s.is_multiple_of(RECORD_SIZE as u64));
         let (Some(start), Some(bytes)) = (start, bytes) else {
             return Err(Error::corrupt(
                 "impossible area of column versions",
@@ -187,7 +189,10 @@ mod tests {
     #[test]
     fn damage_is_refused() {
         assert!(ColumnVersions::read(&Memory::new(vec![0; 20])).is_err());
-        assert!(ColumnVersions::read(&Memory::new(file(1, &[[5, 5, 0, 0], [4, 5, 0, 0]]))).is_err(), "unsorted");
+        assert!(
+            ColumnVersions::read(&Memory::new(file(1, &[[5, 5, 0, 0], [4, 5, 0, 0]]))).is_err(),
+            "unsorted"
+        );
         let mut bytes = file(1, &[[5, 5, 0, -1]]);
         let cv = ColumnVersions::read(&Memory::new(bytes.clone())).unwrap();
         assert!(cv.state(5, 5).is_err(), "negative top");

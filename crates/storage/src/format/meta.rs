@@ -176,16 +176,21 @@ impl Meta {
                 .expected(format_args!("version {SUPPORTED_FORMAT}"))
                 .found(format_args!("version {format}"))
                 .at(FORMAT_VERSION as u64)
-                .hint("A version below 426 is migrated when a current QuestDB server starts on the directory."));
+                .hint(
+                    "A version below 426 is migrated when a current QuestDB server starts on the directory.",
+                ));
         }
         let count = file.i32(COLUMN_COUNT)?;
         if !(0..=MAX_COLUMNS).contains(&count) {
-            return Err(Error::corrupt("impossible column count", format_args!("0 to {MAX_COLUMNS}"), count).at(0));
+            return Err(
+                Error::corrupt("impossible column count", format_args!("0 to {MAX_COLUMNS}"), count).at(0)
+            );
         }
         let count = count.unsigned_abs() as usize;
         let partition_by = file.i32(PARTITION_BY)?;
-        let partition_by = PartitionBy::from_code(partition_by)
-            .ok_or_else(|| Error::corrupt("unknown partition unit", "0 to 6", partition_by).at(PARTITION_BY as u64))?;
+        let partition_by = PartitionBy::from_code(partition_by).ok_or_else(|| {
+            Error::corrupt("unknown partition unit", "0 to 6", partition_by).at(PARTITION_BY as u64)
+        })?;
         let records = parse_records(&file, count)?;
         let timestamp = parse_timestamp(&file, &records)?;
         let version = file.i64(METADATA_VERSION)?;
@@ -221,7 +226,11 @@ impl Meta {
         let mut seen = HashSet::new();
         for record in self.records.iter().filter(|r| !r.deleted) {
             if !seen.insert(record.name.to_lowercase()) {
-                return Err(Error::corrupt("two columns share a name", "unique names", format_args!("\"{}\" twice", record.name)));
+                return Err(Error::corrupt(
+                    "two columns share a name",
+                    "unique names",
+                    format_args!("\"{}\" twice", record.name),
+                ));
             }
         }
         Ok(())
@@ -259,7 +268,11 @@ fn parse_records(file: &Record<'_>, count: usize) -> Result<Vec<ColumnRecord>> {
 /// Names become file names, so a name that leaves its directory must never pass (docs/format.md §6).
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
-        return Err(Error::corrupt("impossible column name", "a name that QuestDB allows", format_args!("{name:?}")));
+        return Err(Error::corrupt(
+            "impossible column name",
+            "a name that QuestDB allows",
+            format_args!("{name:?}"),
+        ));
     }
     Ok(())
 }
@@ -271,7 +284,9 @@ fn parse_timestamp(file: &Record<'_>, records: &[ColumnRecord]) -> Result<Option
     }
     let found = usize::try_from(index).ok().and_then(|w| records.get(w).map(|r| (w, r)));
     match found {
-        Some((w, record)) if !record.deleted && matches!(record.column_type, ColumnType::Timestamp(_)) => Ok(Some(w)),
+        Some((w, record)) if !record.deleted && matches!(record.column_type, ColumnType::Timestamp(_)) => {
+            Ok(Some(w))
+        }
         Some((_, record)) => Err(Error::corrupt(
             "designated timestamp is not a live TIMESTAMP column",
             "TIMESTAMP or TIMESTAMP_NS",
@@ -304,7 +319,11 @@ fn minor_checksum(version: i64, columns: usize) -> i32 {
     let folded = (version as i32) ^ ((version >> 32) as i32);
     let hash = 13i32.wrapping_mul(folded).wrapping_add(37i32.wrapping_mul(columns as i32));
     let check = (hash & 0xffff) ^ ((hash >> 16) & 0xffff);
-    if check == 0 { (-1337i32) & 0xffff } else { check }
+    if check == 0 {
+        (-1337i32) & 0xffff
+    } else {
+        check
+    }
 }
 
 /// Live columns in the order users see: a column whose type was changed keeps the old one's place.

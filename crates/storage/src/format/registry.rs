@@ -71,10 +71,9 @@ impl Registry {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let file = Record::new(bytes, 0);
         let end = file.i64(0)?;
-        let used = usize::try_from(end)
-            .ok()
-            .filter(|e| (8..=bytes.len()).contains(e))
-            .ok_or_else(|| Error::corrupt("impossible registry size", format_args!("8 to {}", bytes.len()), end).at(0))?;
+        let used = usize::try_from(end).ok().filter(|e| (8..=bytes.len()).contains(e)).ok_or_else(|| {
+            Error::corrupt("impossible registry size", format_args!("8 to {}", bytes.len()), end).at(0)
+        })?;
         let file = file.part(0, used)?;
         let mut live: HashMap<String, (usize, Registered)> = HashMap::new();
         let mut dropped = HashSet::new();
@@ -102,7 +101,9 @@ impl Registry {
                     dropped.insert(directory);
                 }
                 other => {
-                    return Err(Error::corrupt("unknown registry operation", "0 or -1", other).at(offset as u64))
+                    return Err(
+                        Error::corrupt("unknown registry operation", "0 or -1", other).at(offset as u64)
+                    )
                 }
             }
             position = position.saturating_add(1);

@@ -51,7 +51,9 @@ impl SymbolTable {
         table.ends.reserve(bounds.len());
         for pair in bounds.windows(2) {
             if let [start, end] = pair {
-                table.push(&file, start.saturating_sub(first), *end, *start).map_err(|e| e.in_file(chars.path()))?;
+                table
+                    .push(&file, start.saturating_sub(first), *end, *start)
+                    .map_err(|e| e.in_file(chars.path()))?;
             }
         }
         Ok(table)
@@ -63,12 +65,15 @@ impl SymbolTable {
         let units = file.i32(at)?;
         let stored = u64::from(units.unsigned_abs()).saturating_mul(2).saturating_add(4);
         if units < 0 || stored != size {
-            return Err(Error::corrupt("symbol length disagrees with its offsets", format_args!("{size} bytes"), {
-                format_args!("{units} UTF-16 units")
-            })
+            return Err(Error::corrupt(
+                "symbol length disagrees with its offsets",
+                format_args!("{size} bytes"),
+                format_args!("{units} UTF-16 units"),
+            )
             .at(start));
         }
-        let text = file.slice(at.saturating_add(4), usize::try_from(stored.saturating_sub(4)).unwrap_or_default())?;
+        let text =
+            file.slice(at.saturating_add(4), usize::try_from(stored.saturating_sub(4)).unwrap_or_default())?;
         self.text.push_str(&decode_utf16(text));
         self.ends.push(self.text.len());
         Ok(())
@@ -169,7 +174,8 @@ mod tests {
     fn reads_exactly_the_committed_symbols() {
         let (mut offsets, chars) = files(&["sym-a", "", "Ünïcödé🎉"]);
         offsets[NULL_FLAG] = 1;
-        let read = |count| SymbolTable::read(&Memory::new(offsets.clone()), &Memory::new(chars.clone()), count);
+        let read =
+            |count| SymbolTable::read(&Memory::new(offsets.clone()), &Memory::new(chars.clone()), count);
         let table = read(3).unwrap();
         assert_eq!(table.iter().collect::<Vec<_>>(), ["sym-a", "", "Ünïcödé🎉"]);
         assert!(table.has_null());

@@ -85,18 +85,22 @@ impl Txn {
         if source.len() < HEADER_SIZE {
             return Err(Error::too_short(source.path(), HEADER_SIZE, source.len()));
         }
-        seqlock::read(source, |version| Self::read_version(source, version)).map_err(|e| e.in_file(source.path()))
+        seqlock::read(source, |version| Self::read_version(source, version))
+            .map_err(|e| e.in_file(source.path()))
     }
 
     fn read_version(source: &dyn Source, version: u64) -> Result<Self> {
         let mut header = [0u8; HEADER_SIZE as usize];
         source.read_into(0, &mut header)?;
         let header = Record::new(&header, 0);
-        let area = if version % 2 == 0 { AREA_A } else { AREA_B };
+        let area = if version.is_multiple_of(2) { AREA_A } else { AREA_B };
         let offset = header.i32(area)?;
         let symbols = section(&header, area.saturating_add(4), "symbol section", 8)?;
         let partitions = section(&header, area.saturating_add(8), "partition section", PARTITION_SIZE)?;
-        let size = (SYMBOLS as u64).saturating_add(4).saturating_add(symbols as u64).saturating_add(partitions as u64);
+        let size = (SYMBOLS as u64)
+            .saturating_add(4)
+            .saturating_add(symbols as u64)
+            .saturating_add(partitions as u64);
         let start = u64::try_from(offset).ok().filter(|o| *o >= HEADER_SIZE);
         let start = start.filter(|o| o.saturating_add(size) <= source.len()).ok_or_else(|| {
             Error::corrupt(
@@ -114,12 +118,18 @@ impl Txn {
     fn parse(record: &Record<'_>, version: u64, symbols: usize, partitions: usize) -> Result<Self> {
         let txn = record.i64(0)?;
         if txn as u64 != version {
-            return Err(Error::corrupt("record is of another transaction", version, txn).at(record.position(0)));
+            return Err(
+                Error::corrupt("record is of another transaction", version, txn).at(record.position(0))
+            );
         }
         let stored_symbols = record.i32(128)?;
         if i64::from(stored_symbols) != (symbols / 8) as i64 {
-            return Err(Error::corrupt("symbol column count disagrees with the header", symbols / 8, stored_symbols)
-                .at(record.position(128)));
+            return Err(Error::corrupt(
+                "symbol column count disagrees with the header",
+                symbols / 8,
+                stored_symbols,
+            )
+            .at(record.position(128)));
         }
         let symbol_counts = (0..symbols / 8)
             .map(|i| {

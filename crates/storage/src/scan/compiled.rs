@@ -31,16 +31,27 @@ enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     /// A test of `columns[slot]`.
-    Test { slot: usize, test: Test },
+    Test {
+        slot: usize,
+        test: Test,
+    },
 }
 
 #[derive(Debug)]
 enum Test {
-    Null { negated: bool },
+    Null {
+        negated: bool,
+    },
     Keys(KeySet),
-    Compare { op: CompareOp, value: Number },
+    Compare {
+        op: CompareOp,
+        value: Number,
+    },
     /// Sorted constants.
-    In { values: Vec<Number>, negated: bool },
+    In {
+        values: Vec<Number>,
+        negated: bool,
+    },
 }
 
 /// Symbol keys, as bits.
@@ -108,7 +119,11 @@ impl CompiledFilter {
                         node => nodes.push(node),
                     }
                 }
-                if nodes.is_empty() { Node::Pass } else { Node::And(nodes) }
+                if nodes.is_empty() {
+                    Node::Pass
+                } else {
+                    Node::And(nodes)
+                }
             }
             Filter::Or(parts) => {
                 let mut nodes = Vec::new();
@@ -120,32 +135,40 @@ impl CompiledFilter {
                 }
                 Node::Or(nodes)
             }
-            Filter::Compare { column, op, value } => self.test(*column, snapshot, raw, |kind| match (kind, value) {
-                (Kind::Symbols(table), Literal::Text(text)) => {
-                    Some(Test::Keys(KeySet::of(table, |symbol| op.holds(symbol.cmp(text.as_str())))))
-                }
-                (Kind::Numbers(_), value) => Some(Test::Compare { op: *op, value: number(value)? }),
-                _ => None,
-            })?,
-            Filter::In { column, values, negated } => self.test(*column, snapshot, raw, |kind| match kind {
-                Kind::Symbols(table) => {
-                    let texts: Option<Vec<&str>> = values.iter().map(text).collect();
-                    let texts = texts?;
-                    Some(Test::Keys(KeySet::of(table, |symbol| texts.contains(&symbol) != *negated)))
-                }
-                Kind::Numbers(_) => {
-                    let mut numbers: Vec<Number> = values.iter().map(number).collect::<Option<_>>()?;
-                    numbers.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-                    Some(Test::In { values: numbers, negated: *negated })
-                }
-            })?,
+            Filter::Compare { column, op, value } => {
+                self.test(*column, snapshot, raw, |kind| match (kind, value) {
+                    (Kind::Symbols(table), Literal::Text(text)) => {
+                        Some(Test::Keys(KeySet::of(table, |symbol| op.holds(symbol.cmp(text.as_str())))))
+                    }
+                    (Kind::Numbers(_), value) => Some(Test::Compare { op: *op, value: number(value)? }),
+                    _ => None,
+                })?
+            }
+            Filter::In { column, values, negated } => {
+                self.test(*column, snapshot, raw, |kind| match kind {
+                    Kind::Symbols(table) => {
+                        let texts: Option<Vec<&str>> = values.iter().map(text).collect();
+                        let texts = texts?;
+                        Some(Test::Keys(KeySet::of(table, |symbol| texts.contains(&symbol) != *negated)))
+                    }
+                    Kind::Numbers(_) => {
+                        let mut numbers: Vec<Number> = values.iter().map(number).collect::<Option<_>>()?;
+                        numbers.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+                        Some(Test::In { values: numbers, negated: *negated })
+                    }
+                })?
+            }
             Filter::IsNull { column, negated } => {
                 self.test(*column, snapshot, raw, |_| Some(Test::Null { negated: *negated }))?
             }
-            Filter::StartsWith { column, prefix } => self.test(*column, snapshot, raw, |kind| match kind {
-                Kind::Symbols(table) => Some(Test::Keys(KeySet::of(table, |symbol| symbol.starts_with(prefix.as_str())))),
-                Kind::Numbers(_) => None,
-            })?,
+            Filter::StartsWith { column, prefix } => {
+                self.test(*column, snapshot, raw, |kind| match kind {
+                    Kind::Symbols(table) => {
+                        Some(Test::Keys(KeySet::of(table, |symbol| symbol.starts_with(prefix.as_str()))))
+                    }
+                    Kind::Numbers(_) => None,
+                })?
+            }
         })
     }
 
@@ -251,13 +274,15 @@ fn number(literal: &Literal) -> Option<Number> {
 fn evaluate(node: &Node, columns: &[FilterColumn], rows: usize) -> Mask {
     match node {
         Node::Pass => all(rows),
-        Node::And(parts) => parts.iter().fold(all(rows), |mask, part| {
-            combine(mask, evaluate(part, columns, rows), |a, b| a & b)
-        }),
-        Node::Or(parts) => parts.iter().fold([0; WINDOW / 64], |mask, part| {
-            combine(mask, evaluate(part, columns, rows), |a, b| a | b)
-        }),
-        Node::Test { slot, test } => columns.get(*slot).map_or_else(|| all(rows), |column| column.test(test, rows)),
+        Node::And(parts) => parts
+            .iter()
+            .fold(all(rows), |mask, part| combine(mask, evaluate(part, columns, rows), |a, b| a & b)),
+        Node::Or(parts) => parts
+            .iter()
+            .fold([0; WINDOW / 64], |mask, part| combine(mask, evaluate(part, columns, rows), |a, b| a | b)),
+        Node::Test { slot, test } => {
+            columns.get(*slot).map_or_else(|| all(rows), |column| column.test(test, rows))
+        }
     }
 }
 
@@ -298,7 +323,13 @@ struct FilterColumn {
 
 impl Default for FilterColumn {
     fn default() -> Self {
-        Self { value_type: ValueType::Boolean, values: Vec::new(), bytes: 0, rows: 0, nulls: NullMask::default() }
+        Self {
+            value_type: ValueType::Boolean,
+            values: Vec::new(),
+            bytes: 0,
+            rows: 0,
+            nulls: NullMask::default(),
+        }
     }
 }
 
@@ -483,7 +514,12 @@ impl ColumnSink for FilterColumn {
         Ok(())
     }
 
-    fn strings(&mut self, _: usize, _: usize, _: impl FnOnce(&mut StringSlots<'_>) -> Result<()>) -> Result<()> {
+    fn strings(
+        &mut self,
+        _: usize,
+        _: usize,
+        _: impl FnOnce(&mut StringSlots<'_>) -> Result<()>,
+    ) -> Result<()> {
         Err(Error::invalid_input("strings are not filtered raw"))
     }
 

@@ -126,7 +126,9 @@ impl Filter {
     pub fn is_only_about_time(&self, timestamp: usize) -> bool {
         match self {
             Self::And(parts) | Self::Or(parts) => parts.iter().all(|part| part.is_only_about_time(timestamp)),
-            Self::Compare { column, op, value: Literal::Int(_) } => *column == timestamp && *op != CompareOp::Ne,
+            Self::Compare { column, op, value: Literal::Int(_) } => {
+                *column == timestamp && *op != CompareOp::Ne
+            }
             Self::In { column, negated: false, values } => {
                 *column == timestamp && values.iter().all(|v| matches!(v, Literal::Int(_)))
             }
@@ -142,11 +144,8 @@ impl Filter {
             Self::Unknown => Self::Unknown,
             Self::And(parts) => Self::And(both(parts)),
             Self::Or(parts) => Self::Or(both(parts)),
-            Self::Compare { column, op, value } => map(*column).map_or(Self::Unknown, |column| Self::Compare {
-                column,
-                op: *op,
-                value: value.clone(),
-            }),
+            Self::Compare { column, op, value } => map(*column)
+                .map_or(Self::Unknown, |column| Self::Compare { column, op: *op, value: value.clone() }),
             Self::In { column, values, negated } => map(*column).map_or(Self::Unknown, |column| Self::In {
                 column,
                 values: values.clone(),
@@ -155,9 +154,8 @@ impl Filter {
             Self::IsNull { column, negated } => {
                 map(*column).map_or(Self::Unknown, |column| Self::IsNull { column, negated: *negated })
             }
-            Self::StartsWith { column, prefix } => {
-                map(*column).map_or(Self::Unknown, |column| Self::StartsWith { column, prefix: prefix.clone() })
-            }
+            Self::StartsWith { column, prefix } => map(*column)
+                .map_or(Self::Unknown, |column| Self::StartsWith { column, prefix: prefix.clone() }),
         }
     }
 }
@@ -219,7 +217,10 @@ mod tests {
     #[test]
     fn an_unknown_branch_of_or_opens_the_range_and_of_and_does_not() {
         assert!(Filter::Or(vec![ts(CompareOp::Eq, 1), Filter::Unknown]).intervals(0).is_all());
-        assert_eq!(Filter::And(vec![ts(CompareOp::Eq, 1), Filter::Unknown]).intervals(0), IntervalSet::between(1, 1));
+        assert_eq!(
+            Filter::And(vec![ts(CompareOp::Eq, 1), Filter::Unknown]).intervals(0),
+            IntervalSet::between(1, 1)
+        );
     }
 
     #[test]

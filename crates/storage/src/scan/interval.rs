@@ -68,7 +68,9 @@ impl IntervalSet {
         let mut out: Vec<Interval> = Vec::with_capacity(all.len());
         for interval in all {
             match out.last_mut() {
-                Some(last) if interval.start <= last.end.saturating_add(1) => last.end = last.end.max(interval.end),
+                Some(last) if interval.start <= last.end.saturating_add(1) => {
+                    last.end = last.end.max(interval.end)
+                }
                 _ => out.push(interval),
             }
         }
@@ -101,7 +103,8 @@ mod tests {
     fn union_merges_neighbours() {
         assert_eq!(set(&[(5, 7), (1, 2), (3, 4), (9, 9)]), set(&[(1, 7), (9, 9)]));
         assert_eq!(IntervalSet::between(2, 1), IntervalSet::none());
-        assert!(IntervalSet::union([IntervalSet::between(i64::MIN, 5), IntervalSet::between(6, i64::MAX)]).is_all());
+        assert!(IntervalSet::union([IntervalSet::between(i64::MIN, 5), IntervalSet::between(6, i64::MAX)])
+            .is_all());
     }
 
     #[test]

@@ -62,7 +62,12 @@ pub struct ScanPlan {
 impl ScanPlan {
     /// Plans a scan of the columns at positions `projection`.
     pub fn new(snapshot: &Snapshot, projection: &[usize], filter: &Filter) -> Self {
-        Self::with(snapshot, projection.iter().map(|c| Projected::Column(*c)).collect(), filter.clone(), false)
+        Self::with(
+            snapshot,
+            projection.iter().map(|c| Projected::Column(*c)).collect(),
+            filter.clone(),
+            false,
+        )
     }
 
     /// Plans a scan, with columns that the table may lack.

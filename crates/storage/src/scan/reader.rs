@@ -65,7 +65,13 @@ impl Reader {
     }
 
     /// Adds rows of `morsel` to `chunk` until it is full enough; `false` when the morsel is used up.
-    fn fill(&mut self, morsel: &Morsel, chunk: &mut Chunk, max_rows: usize, fruitless: &mut usize) -> Result<bool> {
+    fn fill(
+        &mut self,
+        morsel: &Morsel,
+        chunk: &mut Chunk,
+        max_rows: usize,
+        fruitless: &mut usize,
+    ) -> Result<bool> {
         let scanner = Arc::clone(&self.scanner);
         while let Some(piece) = morsel.pieces.get(self.piece) {
             let left = piece.rows.len().saturating_sub(self.done);
@@ -116,7 +122,13 @@ impl Reader {
             let plan = &self.scanner.table(segment.table())?.plan;
             match plan.projection.get(index) {
                 Some(Projected::Column(column)) => {
-                    segment.partition.decode(*column, plan.raw_types, &segment.rows, &mut self.scratch, sink)?;
+                    segment.partition.decode(
+                        *column,
+                        plan.raw_types,
+                        &segment.rows,
+                        &mut self.scratch,
+                        sink,
+                    )?;
                 }
                 Some(Projected::Missing) => sink.nulls(segment.rows.len())?,
                 None => return Err(Error::invalid_input(format!("projection has no column {index}"))),
@@ -171,8 +183,12 @@ mod tests {
         let mut mask = [0u64; WINDOW / 64];
         assert!(matching(&RowSet::Range(100..164), &mask).is_none());
         mask[0] = 0b101;
-        assert!(matches!(matching(&RowSet::Range(100..164), &mask), Some(RowSet::List(l)) if l == [100, 102]));
+        assert!(
+            matches!(matching(&RowSet::Range(100..164), &mask), Some(RowSet::List(l)) if l == [100, 102])
+        );
         mask[0] = u64::MAX;
-        assert!(matches!(matching(&RowSet::Range(100..164), &mask), Some(RowSet::Range(r)) if r == (100..164)));
+        assert!(
+            matches!(matching(&RowSet::Range(100..164), &mask), Some(RowSet::Range(r)) if r == (100..164))
+        );
     }
 }

@@ -188,7 +188,7 @@ fn needed_rows(
     intervals: Option<&IntervalSet>,
 ) -> Result<Vec<RowSet>> {
     let ranges = match intervals {
-        None => vec![0..open.partition.rows()],
+        None => std::iter::once(0..open.partition.rows()).collect(),
         Some(set) => time_ranges(open, set)?,
     };
     let ranged: u64 = ranges.iter().fold(0, |sum, r| sum + (r.end - r.start));
@@ -215,8 +215,12 @@ fn time_ranges(open: &OpenPartition, intervals: &IntervalSet) -> Result<Vec<Rang
     let source = match open.column(timestamp)? {
         ColumnRows::Stored { top: 0, source } => source.data.as_ref(),
         _ => {
-            return Err(Error::corrupt("designated timestamp has no values", "one in each row", "a column top")
-                .in_column(&name))
+            return Err(Error::corrupt(
+                "designated timestamp has no values",
+                "one in each row",
+                "a column top",
+            )
+            .in_column(&name))
         }
     };
     search(source, rows, intervals).map_err(|e| e.in_column(&name))
@@ -230,9 +234,13 @@ fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec
     };
     let (first, last) = (at(0)?, at(rows.saturating_sub(1))?);
     if first > last {
-        return Err(Error::corrupt("timestamps must ascend", format_args!("{first} or more in the last row"), last)
-            .at(rows.saturating_sub(1).saturating_mul(8))
-            .in_file(source.path()));
+        return Err(Error::corrupt(
+            "timestamps must ascend",
+            format_args!("{first} or more in the last row"),
+            last,
+        )
+        .at(rows.saturating_sub(1).saturating_mul(8))
+        .in_file(source.path()));
     }
     // The first row whose timestamp is not below `bound`.
     let lower_bound = |bound: i64, from: u64| {
@@ -263,6 +271,7 @@ fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of one range are what is expected")]
 mod tests {
     use super::*;
     use crate::source::tests::Memory;

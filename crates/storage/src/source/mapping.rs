@@ -54,7 +54,12 @@ impl Mapping {
         let size = usize::try_from(len)
             .map_err(|_| Error::unsupported("file does not fit the address space").in_file(path))?;
         if size == 0 {
-            return Ok(Self { start: ptr::null_mut(), len: 0, path: path.to_owned(), shrank: AtomicBool::new(false) });
+            return Ok(Self {
+                start: ptr::null_mut(),
+                len: 0,
+                path: path.to_owned(),
+                shrank: AtomicBool::new(false),
+            });
         }
         // SAFETY: a fresh read-only mapping of a file that we hold open; the result is checked.
         let start = unsafe {
@@ -140,7 +145,11 @@ impl Source for Mapping {
                 for (slot, row) in slots {
                     // SAFETY: as above.
                     unsafe {
-                        ptr::copy_nonoverlapping(start.add(first + *row as usize * width), slot.as_mut_ptr(), width)
+                        ptr::copy_nonoverlapping(
+                            start.add(first + *row as usize * width),
+                            slot.as_mut_ptr(),
+                            width,
+                        )
                     };
                 }
             }
@@ -213,7 +222,8 @@ extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context
             let from = address & !(page - 1);
             let size = guarded.start + guarded.len - from;
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-            if libc::mmap(from as *mut libc::c_void, size, libc::PROT_READ, flags, -1, 0) != libc::MAP_FAILED {
+            if libc::mmap(from as *mut libc::c_void, size, libc::PROT_READ, flags, -1, 0) != libc::MAP_FAILED
+            {
                 GUARDED.set(Guarded { faulted: true, ..guarded });
                 return;
             }
@@ -263,7 +273,10 @@ mod tests {
         file.set_len(8192).unwrap();
         let error = mapping.read_into(0, &mut bytes).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert!(mapping.gather(0, 8, &[0, 70_000], &mut [0; 16]).is_err(), "a mapping that lost bytes stays lost");
+        assert!(
+            mapping.gather(0, 8, &[0, 70_000], &mut [0; 16]).is_err(),
+            "a mapping that lost bytes stays lost"
+        );
         std::fs::remove_file(path).unwrap();
     }
 

@@ -159,7 +159,9 @@ pub(crate) mod tests {
         fn read_into(&self, offset: u64, dst: &mut [u8]) -> Result<()> {
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
             let bytes = self.0.get(start..start.saturating_add(dst.len()));
-            dst.copy_from_slice(bytes.ok_or_else(|| out_of_bounds(self.path(), offset, dst.len(), self.len()))?);
+            dst.copy_from_slice(
+                bytes.ok_or_else(|| out_of_bounds(self.path(), offset, dst.len(), self.len()))?,
+            );
             Ok(())
         }
     }

@@ -156,12 +156,20 @@ impl Partition {
                 .map_err(|e| missing(e, files, &dir))
         };
         let source = match storage {
-            Storage::Fixed(_) => {
-                ColumnSource { data: open("d", Access::Column { needed })?, aux: None, symbols, ascending: column.designated }
-            }
+            Storage::Fixed(_) => ColumnSource {
+                data: open("d", Access::Column { needed })?,
+                aux: None,
+                symbols,
+                ascending: column.designated,
+            },
             Storage::Offsets | Storage::Entries => {
                 let aux = open("i", Access::Column { needed })?;
-                ColumnSource { data: open("d", Access::ColumnOpenEnded)?, aux: Some(aux), symbols, ascending: false }
+                ColumnSource {
+                    data: open("d", Access::ColumnOpenEnded)?,
+                    aux: Some(aux),
+                    symbols,
+                    ascending: false,
+                }
             }
         };
         Ok(ColumnRows::Stored { top, source })

@@ -56,9 +56,9 @@ impl Snapshot {
         let meta_path = dir.join("_meta");
         let meta = read_meta(files.as_ref(), &meta_path)?;
         if meta.partition_by == PartitionBy::NotApplicable {
-            return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table").in_file(dir).hint(
-                "A view has a query but no data; read the tables that it selects from.",
-            ));
+            return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table")
+                .in_file(dir)
+                .hint("A view has a query but no data; read the tables that it selects from."));
         }
         let txn = Txn::read(files.open(&dir.join("_txn"), Access::Record)?.as_ref())?;
         if txn.meta_version != meta.version as u32 {
@@ -69,7 +69,8 @@ impl Snapshot {
         if column_versions.version != txn.column_version {
             return Err(disagree("_cv", txn.column_version, column_versions.version).in_file(&cv_path));
         }
-        let columns = columns(&meta, &txn, &column_versions, dir).map_err(|e| e.in_file(&dir.join("_txn")))?;
+        let columns =
+            columns(&meta, &txn, &column_versions, dir).map_err(|e| e.in_file(&dir.join("_txn")))?;
         let partitions = partitions(&meta, &txn).map_err(|e| e.in_file(&dir.join("_txn")))?;
         let symbols = columns.iter().map(|_| OnceLock::new()).collect();
         Ok(Self(Arc::new(Inner {
@@ -155,7 +156,8 @@ impl Snapshot {
         if let Some(table) = cell.get() {
             return Ok(Some(Arc::clone(table)));
         }
-        let table = symbols.read(self.files()).map_err(|e| e.in_column(&column.name).in_table(self.name()))?;
+        let table =
+            symbols.read(self.files()).map_err(|e| e.in_column(&column.name).in_table(self.name()))?;
         Ok(Some(Arc::clone(cell.get_or_init(|| table))))
     }
 
@@ -169,9 +171,9 @@ impl Snapshot {
 fn read_meta(files: &dyn Files, path: &Path) -> Result<Meta> {
     let bytes = match files.read_small(path, meta::MAX_FILE_SIZE) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            let being_replaced = path.parent().is_some_and(|dir| {
-                matches!(files.kind(&dir.join("_meta.swp")), Ok(Some(FileKind::File(_))))
-            });
+            let being_replaced = path
+                .parent()
+                .is_some_and(|dir| matches!(files.kind(&dir.join("_meta.swp")), Ok(Some(FileKind::File(_)))));
             return Err(if being_replaced { e.with_kind(ErrorKind::Conflict) } else { e });
         }
         other => other?,
@@ -183,7 +185,9 @@ fn disagree(file: &str, expected: impl std::fmt::Display, found: impl std::fmt::
     Error::new(ErrorKind::Conflict, format!("{file} and _txn do not belong together"))
         .expected(format_args!("version {expected}"))
         .found(format_args!("version {found}"))
-        .hint("A server was changing the table; run the query again. If nobody writes, the copy is incomplete.")
+        .hint(
+            "A server was changing the table; run the query again. If nobody writes, the copy is incomplete.",
+        )
 }
 
 fn time_unit(meta: &Meta) -> TimeUnit {

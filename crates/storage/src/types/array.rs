@@ -90,7 +90,8 @@ fn push_array(bytes: &[u8], offset: u64, dims: usize, doubles: &mut NestedDouble
         }
         lists *= length;
     }
-    let values = stored.chunks_exact(8).map(|c| c.first_chunk::<8>().map_or(f64::NAN, |c| f64::from_le_bytes(*c)));
+    let values =
+        stored.chunks_exact(8).map(|c| c.first_chunk::<8>().map_or(f64::NAN, |c| f64::from_le_bytes(*c)));
     doubles.values.extend(values);
     Ok(())
 }

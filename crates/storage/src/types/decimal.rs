@@ -36,7 +36,8 @@ pub(super) fn decode<S: ColumnSink>(
     sink: &mut S,
 ) -> Result<()> {
     let n = rows.len();
-    let in_range = |i: usize, e: Error| e.at(rows.position(i) * width(precision) as u64).in_file(source.data.path());
+    let in_range =
+        |i: usize, e: Error| e.at(rows.position(i) * width(precision) as u64).in_file(source.data.path());
     match width(precision) {
         1 => {
             let bytes: &[i8] = Scratch::fixed(&mut scratch.words, source, rows)?;
@@ -97,7 +98,10 @@ where
     }
     let row = values.iter().position(bad).unwrap_or_default();
     let found = values.get(row).map(T::to_string).unwrap_or_default();
-    Err((row, Error::corrupt("DECIMAL has too many digits", format_args!("at most {precision} digits"), found)))
+    Err((
+        row,
+        Error::corrupt("DECIMAL has too many digits", format_args!("at most {precision} digits"), found),
+    ))
 }
 
 /// The exact digits of a 256-bit number (most significant word first) with `scale` of them behind the point.

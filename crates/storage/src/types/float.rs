@@ -8,6 +8,10 @@ pub(super) fn decode_float<S: ColumnSink>(source: &ColumnSource, rows: Rows<'_>,
     sink.fixed::<f32>(rows.len(), |values| source.read(rows, values), |v| v.is_nan())
 }
 
-pub(super) fn decode_double<S: ColumnSink>(source: &ColumnSource, rows: Rows<'_>, sink: &mut S) -> Result<()> {
+pub(super) fn decode_double<S: ColumnSink>(
+    source: &ColumnSource,
+    rows: Rows<'_>,
+    sink: &mut S,
+) -> Result<()> {
     sink.fixed::<f64>(rows.len(), |values| source.read(rows, values), |v| v.is_nan())
 }

@@ -14,7 +14,7 @@ const LONGEST: usize = 60;
 /// The type with tag 14 to 17 and so many bits, when they fit together.
 pub(super) fn from_parts(tag: i32, bits: u8) -> Option<ColumnType> {
     let width = 1usize << (tag - 14);
-    (bits >= 1 && bits <= 60 && self::width(bits) == width).then_some(ColumnType::Geohash { bits })
+    ((1..=60).contains(&bits) && self::width(bits) == width).then_some(ColumnType::Geohash { bits })
 }
 
 /// Bytes of a value.
@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn text_is_base_32_or_binary() {
-        for (value, bits, expected) in [(0, 5, "0"), (31, 5, "z"), (0b10_1101, 6, "101101"), (0x3ff, 10, "zz"), (5, 3, "101")] {
+        for (value, bits, expected) in
+            [(0, 5, "0"), (31, 5, "z"), (0b10_1101, 6, "101101"), (0x3ff, 10, "zz"), (5, 3, "101")]
+        {
             let mut text = Vec::new();
             text_form(value, bits, &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), expected);

@@ -368,7 +368,9 @@ pub fn decode<S: ColumnSink>(
         ColumnType::Ipv4 => ipv4::decode(source, rows, raw, scratch, sink),
         ColumnType::Geohash { bits } => geohash::decode(source, rows, bits, raw, scratch, sink),
         ColumnType::DoubleArray { dims } => array::decode(source, rows, dims, scratch, sink),
-        ColumnType::Decimal { precision, scale } => decimal::decode(source, rows, precision, scale, scratch, sink),
+        ColumnType::Decimal { precision, scale } => {
+            decimal::decode(source, rows, precision, scale, scratch, sink)
+        }
         ColumnType::Unknown(code) => Err(unknown(code)),
     }
 }

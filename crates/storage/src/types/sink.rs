@@ -143,7 +143,12 @@ pub struct StringSlots<'a> {
 
 impl<'a> StringSlots<'a> {
     /// Lends a sink's memory to a decoder. All views must be zero or overwritten by the decoder.
-    pub fn new(views: &'a mut [View], heap: &'a mut [u8], address: HeapAddress, nulls: &'a mut NullMask) -> Self {
+    pub fn new(
+        views: &'a mut [View],
+        heap: &'a mut [u8],
+        address: HeapAddress,
+        nulls: &'a mut NullMask,
+    ) -> Self {
         Self { views, heap, used: 0, address, nulls }
     }
 
@@ -249,7 +254,8 @@ mod tests {
     fn views_hold_short_strings_and_name_long_ones() {
         assert_eq!(inline(b"abc"), [3 | u64::from(u32::from_le_bytes(*b"abc\0")) << 32, 0]);
         let (mut views, mut heap, mut nulls) = ([[0; 2]; 3], [0u8; 13], NullMask::default());
-        let mut slots = StringSlots::new(&mut views, &mut heap, HeapAddress { base: 7, shift: 32 }, &mut nulls);
+        let mut slots =
+            StringSlots::new(&mut views, &mut heap, HeapAddress { base: 7, shift: 32 }, &mut nulls);
         slots.push(0, b"exactly12byt");
         slots.push(1, b"thirteen byte");
         slots.set_null(2);

@@ -26,7 +26,9 @@ pub struct ColumnSource {
 impl ColumnSource {
     /// The auxiliary file; its absence is a mistake of the caller.
     pub(crate) fn aux(&self) -> Result<&dyn Source> {
-        self.aux.as_deref().ok_or_else(|| Error::invalid_input("column was opened without its auxiliary file"))
+        self.aux
+            .as_deref()
+            .ok_or_else(|| Error::invalid_input("column was opened without its auxiliary file"))
     }
 
     /// Copies the fixed-width values of `rows` from the data file.
@@ -111,12 +113,20 @@ pub(crate) const NULL_RANGE: u32 = u32::MAX;
 
 impl Scratch {
     /// `words` as values of `T`, filled from the fixed-width file of `source`.
-    pub(crate) fn fixed<'s, T: Pod>(words: &'s mut Vec<u64>, source: &ColumnSource, rows: Rows<'_>) -> Result<&'s [T]> {
+    pub(crate) fn fixed<'s, T: Pod>(
+        words: &'s mut Vec<u64>,
+        source: &ColumnSource,
+        rows: Rows<'_>,
+    ) -> Result<&'s [T]> {
         Self::values(words, source.data.as_ref(), rows)
     }
 
     /// `words` as values of `T`, filled from `source`. Words are reused without being cleared.
-    pub(crate) fn values<'s, T: Pod>(words: &'s mut Vec<u64>, source: &dyn Source, rows: Rows<'_>) -> Result<&'s [T]> {
+    pub(crate) fn values<'s, T: Pod>(
+        words: &'s mut Vec<u64>,
+        source: &dyn Source,
+        rows: Rows<'_>,
+    ) -> Result<&'s [T]> {
         let needed = rows.len().saturating_mul(size_of::<T>()).div_ceil(8);
         if words.len() < needed {
             words.resize(needed, 0);

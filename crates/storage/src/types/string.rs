@@ -203,7 +203,10 @@ mod tests {
         let (aux, data) = files(&values);
         let owned: Vec<_> = values.iter().map(|v| v.map(str::to_owned)).collect();
         assert_eq!(read(&aux, &data, Rows::Range { start: 0, len: 5 }).unwrap(), owned);
-        assert_eq!(read(&aux, &data, Rows::List { rows: &[101, 103], base: 100 }).unwrap(), [None, owned[3].clone()]);
+        assert_eq!(
+            read(&aux, &data, Rows::List { rows: &[101, 103], base: 100 }).unwrap(),
+            [None, owned[3].clone()]
+        );
     }
 
     #[test]

@@ -8,12 +8,14 @@ use super::{ColumnSink, ColumnSource, Rows};
 pub const NULL_KEY: i32 = i32::MIN;
 
 pub(super) fn decode<S: ColumnSink>(source: &ColumnSource, rows: Rows<'_>, sink: &mut S) -> Result<()> {
-    let table = source.symbols.as_ref().ok_or_else(|| Error::invalid_input("symbol column was opened without its table"))?;
+    let table = source
+        .symbols
+        .as_ref()
+        .ok_or_else(|| Error::invalid_input("symbol column was opened without its table"))?;
     sink.symbols(rows.len(), table, |keys| {
         source.read(rows, keys)?;
-        check(keys, table.len()).map_err(|(i, e)| {
-            e.at(rows.position(i).saturating_mul(4)).in_file(source.data.path())
-        })
+        check(keys, table.len())
+            .map_err(|(i, e)| e.at(rows.position(i).saturating_mul(4)).in_file(source.data.path()))
     })
 }
 
@@ -26,7 +28,14 @@ pub(crate) fn check(keys: &[i32], count: usize) -> std::result::Result<(), (usiz
     }
     let row = keys.iter().position(bad).unwrap_or_default();
     let key = keys.get(row).copied().unwrap_or_default();
-    Err((row, Error::corrupt("symbol key is out of range", format_args!("0 to {} or NULL", i64::from(limit) - 1), key)))
+    Err((
+        row,
+        Error::corrupt(
+            "symbol key is out of range",
+            format_args!("0 to {} or NULL", i64::from(limit) - 1),
+            key,
+        ),
+    ))
 }
 
 #[cfg(test)]

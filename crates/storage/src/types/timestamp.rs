@@ -8,7 +8,11 @@ use super::{ColumnSink, ColumnSource, Rows};
 pub(super) fn decode<S: ColumnSink>(source: &ColumnSource, rows: Rows<'_>, sink: &mut S) -> Result<()> {
     let fill = |values: &mut [i64]| {
         source.read(rows, values)?;
-        if source.ascending { check_order(source, rows, values) } else { Ok(()) }
+        if source.ascending {
+            check_order(source, rows, values)
+        } else {
+            Ok(())
+        }
     };
     sink.fixed::<i64>(rows.len(), fill, |v| *v == i64::MIN)
 }

@@ -10,21 +10,25 @@
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-use super::sink::{ColumnSink, HeapAddress, NullMask, StringSlots, View};
+use super::sink::{ColumnSink, HeapAddress, NullMask, StringSlots, View, INLINE};
 use super::{ColumnSource, Rows, Scratch};
 
 const INLINED: u64 = 1;
 const NULL: u64 = 4;
 const MAX_INLINED: u64 = 9;
-const HIGH_BITS: u128 = 0x80808080_80808080_80808080_80808080;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// The six bytes that an entry repeats.
 const PREFIX_MASK: u64 = 0xffff_ffff_ffff;
-/// The first n bytes of a word.
-const INLINE_MASKS: [u128; 13] = {
-    let mut masks = [0; 13];
+/// All of them.
+const TEXT_MASKS_ALL: [u64; 2] = [0xffff_ffff, u64::MAX];
+/// What of the first four and of the next eight bytes belongs to a text of n bytes.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+const TEXT_MASKS: [[u64; 2]; INLINE + 1] = {
+    let mut masks = [[0; 2]; INLINE + 1];
     let mut n = 0;
-    while n < 13 {
-        masks[n] = (1 << (8 * n)) - 1;
+    while n <= INLINE {
+        let all = (1u128 << (8 * n)) - 1;
+        masks[n] = [all as u64 & 0xffff_ffff, (all >> 32) as u64];
         n += 1;
     }
     masks
@@ -83,10 +87,13 @@ struct Extent {
 impl Extent {
     fn of(entries: &[[u64; 2]]) -> Self {
         let mut extent = Self { start: u64::MAX, end: 0, total: 0 };
-        for entry in entries.iter().map(|e| Entry(*e)).filter(|e| e.is_stored()) {
-            extent.start = extent.start.min(entry.offset());
-            extent.end = extent.end.max(entry.offset() + entry.len());
-            extent.total += entry.len();
+        for entry in entries {
+            let entry = Entry(*entry);
+            let stored = u64::from(entry.is_stored()).wrapping_neg();
+            let len = entry.len() & stored;
+            extent.start = extent.start.min(entry.offset() | !stored);
+            extent.end = extent.end.max((entry.offset() & stored) + len);
+            extent.total += len;
         }
         extent
     }
@@ -109,7 +116,8 @@ pub(super) fn decode<S: ColumnSink>(
     let extent = Extent::of(entries);
     let place = |e: Error, i: usize| e.at(rows.position(i).saturating_mul(16)).in_file(aux.path());
     if extent.total > 0 && extent.end > data.len() {
-        let outside = |e: &[u64; 2]| Entry(*e).is_stored() && Entry(*e).offset() + Entry(*e).len() > data.len();
+        let outside =
+            |e: &[u64; 2]| Entry(*e).is_stored() && Entry(*e).offset() + Entry(*e).len() > data.len();
         let i = entries.iter().position(outside).unwrap_or_default();
         return Err(place(outside_data(entries.get(i), data), i));
     }
@@ -123,7 +131,8 @@ pub(super) fn decode<S: ColumnSink>(
             if all_at_once(entries, slots, extent.start, size) {
                 return Ok(());
             }
-            stored(entries, slots, |entry| (entry.offset() - extent.start) as usize).map_err(|(i, e)| place(e, i))
+            stored(entries, slots, |entry| (entry.offset() - extent.start) as usize)
+                .map_err(|(i, e)| place(e, i))
         });
     }
     let size = usize::try_from(extent.total).unwrap_or(usize::MAX);
@@ -169,38 +178,56 @@ fn build<const BOUNDARIES: bool>(
     start: u64,
     size: usize,
 ) -> bool {
-    let mut bad = false;
+    let mut bad = 0u64;
     for (word, (entries, views)) in entries.chunks(64).zip(views.chunks_mut(64)).enumerate() {
         let mut null_bits = 0u64;
         for (i, (entry, view)) in entries.iter().zip(views).enumerate() {
+            let [low, high] = *entry;
             let entry = Entry(*entry);
-            let (is_null, is_stored) = (entry.is_null(), entry.is_stored());
-            null_bits |= u64::from(is_null) << i;
-            // Both forms are computed, and one is chosen: which one is as good as random.
+            let is_null = u64::from(entry.is_null());
+            null_bits |= is_null << i;
+            // Both forms are computed and one is chosen by a mask: which one is as good as random.
+            let stored = u64::from(entry.is_stored()).wrapping_neg();
             let at = (entry.offset().wrapping_sub(start) as usize).min(size);
-            let head = heap.get(at..).and_then(|h| h.first_chunk::<16>()).map_or(0, |h| u128::from_le_bytes(*h));
-            let len = if is_stored { entry.len() } else { entry.inlined_len() };
-            let inlined_text = entry.inlined_text();
-            let text = if is_stored { head & INLINE_MASKS[(len as usize).min(12)] } else { inlined_text };
-            let tail = if len > 12 {
-                address.base.wrapping_add((at as u64) << address.shift)
-            } else {
-                (text >> 32) as u64
-            };
-            let torn = is_stored & (head as u64 & PREFIX_MASK != entry.prefix());
-            let odd = !is_stored & !is_null & ((inlined_text & HIGH_BITS != 0) | (len > MAX_INLINED));
-            bad |= torn | odd;
+            let [first, second] = head(heap, at);
+            let inlined = [low >> 8, low >> 40 | (high & 0xffff) << 24];
+            let text =
+                [choose(stored, first, inlined[0]), choose(stored, first >> 32 | second << 32, inlined[1])];
+            let len = choose(stored, entry.len(), entry.inlined_len());
+            let masks = TEXT_MASKS.get(len as usize).unwrap_or(&TEXT_MASKS_ALL);
+            let pointer = address.base.wrapping_add((at as u64) << address.shift);
+            let is_long = u64::from(len > INLINE as u64).wrapping_neg();
+            let tail = choose(is_long, pointer, text[1] & masks[1]);
+            let torn = stored & (first ^ entry.prefix()) & PREFIX_MASK;
+            let odd =
+                (inlined[0] & HIGH_BITS) | (high & 0x8080) | u64::from(entry.inlined_len() > MAX_INLINED);
+            bad |= torn | (odd & !stored & is_null.wrapping_sub(1));
             if BOUNDARIES {
-                let end = heap.get(at + len as usize).copied().unwrap_or_default();
-                let splits = (head as u8 & 0xc0 == 0x80) | ((end & 0xc0 == 0x80) & (at + (len as usize) < size));
-                bad |= is_stored & splits;
+                let end = heap.get(at.saturating_add(len as usize)).copied().unwrap_or_default();
+                let inside = at.saturating_add(len as usize) < size;
+                let splits = (first as u8 & 0xc0 == 0x80) | ((end & 0xc0 == 0x80) & inside);
+                bad |= stored & u64::from(splits);
             }
-            let keep = u64::from(!is_null).wrapping_neg();
-            *view = [(len | (text as u64) << 32) & keep, tail & keep];
+            let keep = is_null.wrapping_sub(1);
+            *view = [(len | (text[0] & masks[0]) << 32) & keep, tail & keep];
         }
         nulls.set_word(word, null_bits);
     }
-    !bad
+    bad == 0
+}
+
+/// `a` where the mask is all ones, `b` where it is zero.
+#[inline]
+fn choose(mask: u64, a: u64, b: u64) -> u64 {
+    (a & mask) | (b & !mask)
+}
+
+/// The sixteen bytes of the heap at `at`, zeros behind its end.
+#[inline]
+fn head(heap: &[u8], at: usize) -> [u64; 2] {
+    let bytes =
+        heap.get(at..).and_then(|heap| heap.first_chunk::<16>()).map_or(0, |b| u128::from_le_bytes(*b));
+    [bytes as u64, (bytes >> 64) as u64]
 }
 
 /// Rows without a byte in the data file.
@@ -289,10 +316,14 @@ fn check(heap: &[u8], at: usize, len: usize, entry: Entry, encoding: Encoding) -
 fn inlined(entry: Entry) -> Result<View> {
     let len = entry.inlined_len();
     if len > MAX_INLINED {
-        return Err(Error::corrupt("inlined VARCHAR is too long", format_args!("at most {MAX_INLINED} bytes"), len));
+        return Err(Error::corrupt(
+            "inlined VARCHAR is too long",
+            format_args!("at most {MAX_INLINED} bytes"),
+            len,
+        ));
     }
     let text = entry.inlined_text();
-    if text & HIGH_BITS != 0 {
+    if (text as u64 | (text >> 64) as u64) & HIGH_BITS != 0 {
         let bytes = text.to_le_bytes();
         let bytes = bytes.get(..len as usize).unwrap_or_default();
         std::str::from_utf8(bytes).map_err(|_| not_utf8(bytes, ""))?;

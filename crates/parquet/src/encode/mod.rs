@@ -1,0 +1,80 @@
+//! One column of one row group → one finished chunk for each of its leaves.
+
+mod arrow;
+
+use std::io::Write;
+
+use arrow_array::ArrayRef;
+use bytes::Bytes;
+use parquet::arrow::arrow_writer::ArrowColumnChunk;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::writer::SerializedRowGroupWriter;
+
+use crate::error::Result;
+use crate::options::Options;
+use crate::policy::PageSizes;
+use crate::schema::Column;
+
+/// Encodes one column of one row group.
+pub trait ColumnEncoder: Send {
+    /// Adds an adapted array.
+    fn write(&mut self, array: &ArrayRef) -> Result<()>;
+    /// Encoded, uncompressed bytes so far; exact for finished pages, estimated for the rest.
+    fn size(&self) -> u64;
+    /// Finishes the chunks.
+    fn close(self: Box<Self>) -> Result<Vec<EncodedChunk>>;
+}
+
+/// Makes the encoder of a column.
+pub fn encoder(column: &Column, options: &Options, pages: PageSizes, first: &ArrayRef) -> Result<Box<dyn ColumnEncoder>> {
+    Ok(Box::new(arrow::ArrowEncoder::new(column, options, pages, first)?))
+}
+
+/// A finished column chunk, wherever it was made.
+#[derive(Debug)]
+pub enum EncodedChunk {
+    /// Made by the library.
+    Arrow(Box<ArrowColumnChunk>),
+    /// Ready-made: pages from the dictionary page on, in file order, and what the footer says of them. Offsets count from the
+    /// first byte of the chunk.
+    Ready {
+        /// The pages.
+        pages: Vec<Bytes>,
+        /// Their metadata.
+        close: Box<ColumnCloseResult>,
+    },
+}
+
+impl EncodedChunk {
+    fn close(&self) -> &ColumnCloseResult {
+        match self {
+            Self::Arrow(chunk) => chunk.close(),
+            Self::Ready { close, .. } => close,
+        }
+    }
+
+    /// Encoded bytes before compression, with page headers.
+    pub fn uncompressed(&self) -> u64 {
+        u64::try_from(self.close().metadata.uncompressed_size()).unwrap_or(0)
+    }
+
+    /// Bytes in the file.
+    pub fn compressed(&self) -> u64 {
+        u64::try_from(self.close().metadata.compressed_size()).unwrap_or(0)
+    }
+
+    /// Appends the chunk to a row group.
+    pub(crate) fn append<W: Write + Send>(self, writer: &mut SerializedRowGroupWriter<'_, W>) -> Result<()> {
+        match self {
+            Self::Arrow(chunk) => chunk.append_to_row_group(writer)?,
+            Self::Ready { pages, close } => {
+                let bytes = match <[Bytes; 1]>::try_from(pages) {
+                    Ok([only]) => only,
+                    Err(pages) => Bytes::from(pages.concat()),
+                };
+                writer.append_column(&bytes, *close)?;
+            }
+        }
+        Ok(())
+    }
+}

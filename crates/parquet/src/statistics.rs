@@ -1,0 +1,114 @@
+//! Statistics of floating-point chunks in the form that every reader understands: no NaN, and a zero bound counts for both
+//! zeros, because −0.0 = 0.0 in SQL but not in bytes.
+
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::Result;
+use parquet::file::metadata::ColumnIndexBuilder;
+use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
+use parquet::file::statistics::{Statistics, ValueStatistics};
+use parquet::basic::Type as Physical;
+
+/// Minimum and maximum as they may be written; `None` when there are only NaNs.
+fn bounds<T: Float>(min: T, max: T) -> Option<(T, T)> {
+    if min.is_nan() || max.is_nan() {
+        return None;
+    }
+    Some((if min.is_zero() { T::NEGATIVE_ZERO } else { min }, if max.is_zero() { T::ZERO } else { max }))
+}
+
+trait Float: Copy {
+    const ZERO: Self;
+    const NEGATIVE_ZERO: Self;
+    fn is_nan(self) -> bool;
+    fn is_zero(self) -> bool;
+    fn bytes(self) -> Vec<u8>;
+}
+
+macro_rules! float {
+    ($type:ty) => {
+        impl Float for $type {
+            const ZERO: Self = 0.0;
+            const NEGATIVE_ZERO: Self = -0.0;
+            fn is_nan(self) -> bool {
+                <$type>::is_nan(self)
+            }
+            fn is_zero(self) -> bool {
+                self == 0.0
+            }
+            fn bytes(self) -> Vec<u8> {
+                self.to_le_bytes().to_vec()
+            }
+        }
+    };
+}
+
+float!(f32);
+float!(f64);
+
+/// Corrects the statistics and the column index of a chunk; other types stay as they are.
+pub fn correct(close: &mut ColumnCloseResult) -> Result<()> {
+    match close.metadata.column_type() {
+        Physical::FLOAT | Physical::DOUBLE => {}
+        _ => return Ok(()),
+    }
+    if let Some(statistics) = close.metadata.statistics() {
+        let corrected = match statistics {
+            Statistics::Float(values) => Statistics::Float(corrected(values)),
+            Statistics::Double(values) => Statistics::Double(corrected(values)),
+            other => other.clone(),
+        };
+        close.metadata = close.metadata.clone().into_builder().set_statistics(corrected).build()?;
+    }
+    if let Some(index) = close.column_index.take() {
+        close.column_index = match &index {
+            ColumnIndexMetaData::FLOAT(pages) => rebuilt(Physical::FLOAT, pages, &index)?,
+            ColumnIndexMetaData::DOUBLE(pages) => rebuilt(Physical::DOUBLE, pages, &index)?,
+            _ => Some(index),
+        };
+    }
+    Ok(())
+}
+
+fn corrected<T: Float + parquet::data_type::private::ParquetValueType>(values: &ValueStatistics<T>) -> ValueStatistics<T> {
+    let both = values.min_opt().zip(values.max_opt()).and_then(|(min, max)| bounds(*min, *max));
+    ValueStatistics::new(both.map(|both| both.0), both.map(|both| both.1), values.distinct_count(), values.null_count_opt(), false)
+        .with_backwards_compatible_min_max(false)
+}
+
+/// The same index with corrected bounds; none when a page has values but no bounds, which the format cannot say.
+fn rebuilt<T: Float>(
+    physical: Physical,
+    pages: &PrimitiveColumnIndex<T>,
+    index: &ColumnIndexMetaData,
+) -> Result<Option<ColumnIndexMetaData>> {
+    let mut builder = ColumnIndexBuilder::new(physical);
+    for page in 0..pages.num_pages() as usize {
+        let nulls = pages.null_count(page).unwrap_or(0);
+        if pages.is_null_page(page) {
+            builder.append(true, Vec::new(), Vec::new(), nulls, None);
+            continue;
+        }
+        let both = pages.min_value(page).zip(pages.max_value(page)).and_then(|(min, max)| bounds(*min, *max));
+        match both {
+            Some((min, max)) => builder.append(false, min.bytes(), max.bytes(), nulls, None),
+            None => return Ok(None),
+        }
+    }
+    if let Some(order) = index.get_boundary_order() {
+        builder.set_boundary_order(order);
+    }
+    Ok(Some(builder.build()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_count_for_both_signs_and_nan_for_nothing() {
+        let (min, max) = bounds(0.0f64, -0.0).unwrap();
+        assert!(min.is_sign_negative() && max.is_sign_positive());
+        assert_eq!(bounds(f64::NAN, f64::NAN), None);
+        assert_eq!(bounds(-1.5f32, 2.0), Some((-1.5, 2.0)));
+    }
+}
