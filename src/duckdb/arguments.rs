@@ -38,14 +38,6 @@ impl Arguments {
         value.ok_or_else(|| self.null(name))
     }
 
-    /// The next argument; NULL means that it was not given.
-    pub fn optional<T: FromValue>(&mut self, name: &str) -> Result<Option<T>> {
-        match self.next(name)? {
-            Some(value) => value.get::<T>(),
-            None => Ok(None),
-        }
-    }
-
     /// The next argument, a switch that must not be NULL.
     pub fn switch(&mut self, name: &str) -> Result<bool> {
         self.required(name)

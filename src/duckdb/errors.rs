@@ -22,6 +22,11 @@ pub fn binder(message: impl Into<String>) -> Error {
     Error { code: DuckDBError::QueryBinder, message: message.into() }
 }
 
+/// A `TransactionContext Error`: the same query can succeed when it is run again.
+pub fn conflict(message: impl Into<String>) -> Error {
+    Error { code: DuckDBError::DatabaseTransaction, message: message.into() }
+}
+
 /// Runs a callback's body. A panic, which must not reach DuckDB (it would invalidate the database
 /// instance), becomes an ordinary error.
 pub fn guard<T>(body: impl FnOnce() -> duckdb_neo::Result<T>) -> duckdb_neo::Result<T> {

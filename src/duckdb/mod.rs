@@ -7,6 +7,7 @@ pub mod errors;
 pub mod expressions;
 pub mod listing;
 pub mod paths;
+pub mod session;
 pub mod symbols;
 #[allow(unsafe_code)]
 pub mod vectors;

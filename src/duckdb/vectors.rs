@@ -81,6 +81,13 @@ impl Output {
         Ok(Self { chunk: unsafe { chunk.get_raw() }, rows })
     }
 
+    /// Empties a chunk that was written in vain.
+    pub fn clear(chunk: &DataChunkRef<'_>) -> Result<()> {
+        // SAFETY: the chunk is live for the callback.
+        let handle = unsafe { chunk.get_raw() };
+        call!(ffi::duckdb_v2_data_chunk_clear, handle)
+    }
+
     /// Says that there are no more rows.
     pub fn end(&self) -> Result<()> {
         let vector = self.vector(0)?;

@@ -8,10 +8,12 @@ mod read_partitions;
 mod replacement;
 mod resolve;
 
+use crate::duckdb::session;
 use duckdb_neo::{extension::Extension, Result};
 
 /// Registers everything.
 pub fn register(extension: &Extension) -> Result<()> {
+    session::register(extension)?;
     read_partitions::register(extension)?;
     questdb_tables::register(extension)?;
     questdb_columns::register(extension)?;

@@ -61,7 +61,7 @@ impl Listing for QuestdbColumns {
 
     fn bind(&self, context: &Context, mut arguments: Arguments) -> Result<Table> {
         let path: String = arguments.required("path")?;
-        let table_name: Option<String> = arguments.optional("table_name")?;
+        let table_name = resolve::table_name(&mut arguments)?;
         resolve::table(context, &path, table_name.as_deref())
     }
 

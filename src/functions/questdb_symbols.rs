@@ -56,7 +56,7 @@ impl Listing for QuestdbSymbols {
     fn bind(&self, context: &Context, mut arguments: Arguments) -> Result<Request> {
         let path: String = arguments.required("path")?;
         let column: String = arguments.required("column")?;
-        let table_name: Option<String> = arguments.optional("table_name")?;
+        let table_name = resolve::table_name(&mut arguments)?;
         let table = resolve::table(context, &path, table_name.as_deref())?;
         let snapshot = table.snapshot().map_err(to_duckdb)?;
         symbol_column(&snapshot, &column).map_err(|e| binder(e.to_string()))?;

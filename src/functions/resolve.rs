@@ -8,7 +8,7 @@ use duckdb_neo::Result;
 use questdb_storage::types::TimeUnit;
 use questdb_storage::{Database, Snapshot, Table};
 
-use crate::duckdb::arguments::named;
+use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::to_duckdb;
 use crate::duckdb::listing::Cell;
 use crate::duckdb::paths;
@@ -27,7 +27,12 @@ pub fn path_parameter() -> FunctionParameter {
 
 /// The parameter `table_name` of a function about one table.
 pub fn table_name_parameter() -> FunctionParameter {
-    named::<Option<String>>("table_name", None)
+    named("table_name", String::new())
+}
+
+/// The argument `table_name`. The default, the empty text, stands for "not given"; NULL is refused.
+pub fn table_name(arguments: &mut Arguments) -> Result<Option<String>> {
+    Ok(Some(arguments.required::<String>("table_name")?).filter(|name| !name.is_empty()))
 }
 
 /// The table in directory `path`, or the table `table_name` of the database root `path`.

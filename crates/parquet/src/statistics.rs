@@ -5,7 +5,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
 use parquet::file::metadata::ColumnIndexBuilder;
 use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
-use parquet::file::statistics::{Statistics, ValueStatistics};
+use parquet::file::statistics::Statistics;
 use parquet::basic::Type as Physical;
 
 /// Minimum and maximum as they may be written; `None` when there are only NaNs.
@@ -51,13 +51,21 @@ pub fn correct(close: &mut ColumnCloseResult) -> Result<()> {
         Physical::FLOAT | Physical::DOUBLE => {}
         _ => return Ok(()),
     }
-    if let Some(statistics) = close.metadata.statistics() {
-        let corrected = match statistics {
-            Statistics::Float(values) => Statistics::Float(corrected(values)),
-            Statistics::Double(values) => Statistics::Double(corrected(values)),
-            other => other.clone(),
-        };
-        close.metadata = close.metadata.clone().into_builder().set_statistics(corrected).build()?;
+    let corrected = match close.metadata.statistics() {
+        Some(Statistics::Float(values)) => {
+            let both = values.min_opt().zip(values.max_opt()).and_then(|(min, max)| bounds(*min, *max));
+            let (min, max) = (both.map(|both| both.0), both.map(|both| both.1));
+            Some(Statistics::float(min, max, values.distinct_count(), values.null_count_opt(), false))
+        }
+        Some(Statistics::Double(values)) => {
+            let both = values.min_opt().zip(values.max_opt()).and_then(|(min, max)| bounds(*min, *max));
+            let (min, max) = (both.map(|both| both.0), both.map(|both| both.1));
+            Some(Statistics::double(min, max, values.distinct_count(), values.null_count_opt(), false))
+        }
+        _ => None,
+    };
+    if let Some(statistics) = corrected {
+        close.metadata = close.metadata.clone().into_builder().set_statistics(statistics).build()?;
     }
     if let Some(index) = close.column_index.take() {
         close.column_index = match &index {
@@ -67,12 +75,6 @@ pub fn correct(close: &mut ColumnCloseResult) -> Result<()> {
         };
     }
     Ok(())
-}
-
-fn corrected<T: Float + parquet::data_type::private::ParquetValueType>(values: &ValueStatistics<T>) -> ValueStatistics<T> {
-    let both = values.min_opt().zip(values.max_opt()).and_then(|(min, max)| bounds(*min, *max));
-    ValueStatistics::new(both.map(|both| both.0), both.map(|both| both.1), values.distinct_count(), values.null_count_opt(), false)
-        .with_backwards_compatible_min_max(false)
 }
 
 /// The same index with corrected bounds; none when a page has values but no bounds, which the format cannot say.

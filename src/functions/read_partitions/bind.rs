@@ -1,29 +1,44 @@
 //! Bind: arguments → snapshots → declared columns.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
 use duckdb_neo::table_function::BindFunctionHandle;
 use duckdb_neo::Result;
 use questdb_storage::scan::Filter;
+use questdb_storage::table::SnapshotMode;
 use questdb_storage::{Snapshot, Table};
 
 use super::columns::{declare, ColumnOptions, OutputColumn};
+use super::snapshots::{self, Shared};
 use super::{paths, NAME};
 use crate::duckdb::arguments::Arguments;
-use crate::duckdb::errors::{binder, test_panic, to_duckdb};
+use crate::duckdb::errors::{binder, conflict, test_panic, to_duckdb};
+use crate::functions::resolve;
 
-/// A bound scan: all of its executions and threads see the same snapshots.
+/// A bound scan.
 pub struct BindData {
-    /// One state per table.
-    pub tables: Vec<Snapshot>,
+    tables: Vec<Table>,
+    mode: SnapshotMode,
+    options: ColumnOptions,
+    state: Mutex<Arc<BoundState>>,
+    /// Executions of this bind so far: more than one, and they must all see the same snapshots.
+    executions: AtomicUsize,
+    shared: Vec<Shared>,
+    /// What the query asked for, in terms of declared columns. Set by the optimizer between bind and init.
+    filter: Mutex<Filter>,
+}
+
+/// The states of the tables that a bind describes: all of its executions and threads see the same.
+pub struct BoundState {
+    /// One per table.
+    pub snapshots: Vec<Snapshot>,
     /// Declared columns.
     pub columns: Vec<OutputColumn>,
     /// Numbers and bytes instead of text forms.
     pub raw_types: bool,
-    /// What the query asked for, in terms of declared columns. Set by the optimizer between bind and init.
-    pub filter: Mutex<Filter>,
 }
 
 pub fn bind(
@@ -34,28 +49,84 @@ pub fn bind(
     test_panic("bind");
     let mut arguments = Arguments::new(NAME, arguments);
     let path = arguments.next("path")?.ok_or_else(|| arguments.null("path"))?;
-    // The default, the empty text, stands for "not given"; NULL is refused like everywhere else.
-    let table_name = Some(arguments.required::<String>("table_name")?).filter(|name| !name.is_empty());
+    let table_name = resolve::table_name(&mut arguments)?;
     let enums = symbols_as_enums(&arguments.required::<String>("symbols")?)?;
-    let raw_types = arguments.switch("raw_types")?;
     let options = ColumnOptions {
         enums,
-        raw_types,
+        raw_types: arguments.switch("raw_types")?,
         filename: arguments.switch("filename")?,
         file_row_number: arguments.switch("file_row_number")?,
         partition: arguments.switch("partition")?,
         union_by_name: arguments.switch("union_by_name")?,
     };
+    let mode = snapshot_mode(&arguments.required::<String>("snapshot")?)?;
     let tables = paths::tables(context, &arguments, &path, table_name.as_deref())?;
-    let tables: Vec<Snapshot> =
-        tables.iter().map(Table::snapshot).collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
-    let columns = declare(&tables, options)?;
-    for column in &columns {
+    let shared: Vec<Shared> =
+        tables.iter().map(|table| snapshots::take(context, table, mode)).collect::<Result<_>>()?;
+    let state = BoundState::new(shared.iter().map(|s| s.snapshot.clone()).collect(), options)?;
+    for column in &state.columns {
         handle.add_result_column(&column.name, &column.logical_type(context)?)?;
     }
-    let rows = tables.iter().fold(0u64, |sum, t| sum.saturating_add(t.rows()));
+    let rows = state.snapshots.iter().fold(0u64, |sum, t| sum.saturating_add(t.rows()));
     handle.set_cardinality(usize::try_from(rows).unwrap_or(usize::MAX), true)?;
-    Ok(BindData { tables, columns, raw_types, filter: Mutex::new(Filter::all()) })
+    Ok(BindData {
+        tables,
+        mode,
+        options,
+        state: Mutex::new(Arc::new(state)),
+        executions: AtomicUsize::new(0),
+        shared,
+        filter: Mutex::new(Filter::all()),
+    })
+}
+
+impl BindData {
+    /// The states that this bind describes now.
+    pub fn state(&self) -> Arc<BoundState> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts an execution.
+    pub fn begin_execution(&self) {
+        self.executions.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What the query asked for.
+    pub fn filter(&self) -> Filter {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what the query asked for.
+    pub fn set_filter(&self, filter: Filter) {
+        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = filter;
+    }
+
+    /// Whether the states can be replaced by newer ones: nobody else depends on them.
+    pub fn can_refresh(&self) -> bool {
+        self.executions.load(Ordering::Acquire) <= 1 && !self.shared.iter().any(Shared::is_shared)
+    }
+
+    /// Replaces the states by the present ones, whose columns must be those that were declared.
+    pub fn refresh(&self) -> Result<Arc<BoundState>> {
+        let snapshots = self.tables.iter().map(|table| table.snapshot_in(self.mode));
+        let snapshots = snapshots.collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
+        let fresh = Arc::new(BoundState::new(snapshots, self.options)?);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = state.columns.len() == fresh.columns.len()
+            && state.columns.iter().zip(&fresh.columns).all(|(a, b)| a.is_declared_like(b));
+        if !same {
+            return Err(conflict("The columns of the table changed while it was read; run the query again"));
+        }
+        *state = Arc::clone(&fresh);
+        Ok(fresh)
+    }
+}
+
+impl BoundState {
+    fn new(snapshots: Vec<Snapshot>, options: ColumnOptions) -> Result<Self> {
+        let columns = declare(&snapshots, options)?;
+        Ok(Self { snapshots, columns, raw_types: options.raw_types })
+    }
 }
 
 fn symbols_as_enums(value: &str) -> Result<bool> {
@@ -64,6 +135,18 @@ fn symbols_as_enums(value: &str) -> Result<bool> {
         "enum" => Ok(true),
         _ => Err(binder(format!(
             "Expected \"symbols\" argument to be any of [varchar or enum], found \"{value}\""
+        ))),
+    }
+}
+
+fn snapshot_mode(value: &str) -> Result<SnapshotMode> {
+    match value.to_lowercase().as_str() {
+        "auto" => Ok(SnapshotMode::Automatic),
+        "validate" => Ok(SnapshotMode::Validate),
+        "checkpoint" => Ok(SnapshotMode::Checkpoint),
+        "none" => Ok(SnapshotMode::Unchecked),
+        _ => Err(binder(format!(
+            "Expected \"snapshot\" argument to be any of [auto, validate, checkpoint or none], found \"{value}\""
         ))),
     }
 }

@@ -190,6 +190,25 @@ impl OutputColumn {
         }
     }
 
+    /// Whether two columns were declared with the same name and type.
+    pub fn is_declared_like(&self, other: &Self) -> bool {
+        self.name == other.name
+            && match (&self.content, &other.content) {
+                (
+                    Content::Data { value_type: a, symbols: x, .. },
+                    Content::Data { value_type: b, symbols: y, .. },
+                ) => {
+                    a == b
+                        && match (x, y) {
+                            (SymbolForm::Strings, SymbolForm::Strings) => true,
+                            (SymbolForm::Enum(x), SymbolForm::Enum(y)) => x.values == y.values,
+                            _ => false,
+                        }
+                }
+                (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+            }
+    }
+
     /// Type of the values, as far as filters are concerned.
     pub fn filter_type(&self) -> Option<ValueType> {
         match &self.content {

@@ -3,7 +3,9 @@
 mod bind;
 mod columns;
 mod paths;
+mod run;
 mod scan;
+mod snapshots;
 
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
 use duckdb_neo::table_function::TableFunctionBuilder;
@@ -11,6 +13,7 @@ use duckdb_neo::types::Any;
 use duckdb_neo::{extension::Extension, Result};
 
 use crate::duckdb::arguments::named;
+use crate::functions::resolve;
 
 /// SQL name.
 pub const NAME: &str = "read_partitions";
@@ -32,13 +35,14 @@ pub fn register(extension: &Extension) -> Result<()> {
 fn signature() -> SignatureBuilder {
     SignatureBuilder::new()
         .param(FunctionParameter::new::<Any>("path"))
-        .param(named("table_name", String::new()))
+        .param(resolve::table_name_parameter())
         .param(named("symbols", "varchar".to_owned()))
         .param(named("raw_types", false))
         .param(named("filename", false))
         .param(named("file_row_number", false))
         .param(named("partition", false))
         .param(named("union_by_name", false))
+        .param(named("snapshot", "auto".to_owned()))
         .documentation(
             FunctionDocumentationBuilder::new()
                 .description(
@@ -49,7 +53,10 @@ fn signature() -> SignatureBuilder {
                      'enum'. raw_types: LONG256 as BLOB, IPv4 as UINTEGER, GEOHASH as BIGINT instead of text. \
                      filename: adds the table's directory. file_row_number: adds the row's position in the \
                      table. partition: adds the partition's name and format ('native' or 'parquet'). \
-                     union_by_name: unites the columns of several tables by name, NULL where one lacks a column.",
+                     union_by_name: unites the columns of several tables by name, NULL where one lacks a column. snapshot: how the \
+                     state stays true while a server writes: 'auto' (default) uses the server's checkpoint when \
+                     there is one and 'validate' otherwise; 'validate' checks what was read against later \
+                     commits; 'checkpoint' demands a checkpoint; 'none' checks nothing.",
                 )
                 .add_example("A table", "FROM read_partitions('db/trades~12') WHERE ts >= '2024-01-03'")
                 .add_example("By name", "FROM read_partitions('db', table_name := 'trades')")

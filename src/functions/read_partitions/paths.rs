@@ -34,7 +34,7 @@ fn texts(arguments: &Arguments, path: &Value) -> Result<Vec<String>> {
     if type_text == "VARCHAR" {
         return Ok(vec![path.get::<String>()?.ok_or_else(|| arguments.null("path"))?]);
     }
-    if type_text != "VARCHAR[]" {
+    if !type_text.ends_with("[]") || (type_text != "VARCHAR[]" && path.child_count()? > 0) {
         return Err(not_text());
     }
     let paths: Vec<String> = path

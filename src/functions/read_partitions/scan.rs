@@ -1,6 +1,6 @@
 //! The scan: filter pushdown, global and local state, chunks.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
@@ -10,30 +10,53 @@ use duckdb_neo::table_function::{
     TableFilterPushdownCallbacks, TableFunctionCallbacks, TablePartitioningCallbacks,
 };
 use duckdb_neo::Result;
-use questdb_storage::scan::{Chunk, Projected, Reader, RowSet, ScanPlan, Scanner, Segment};
+use questdb_storage::scan::{Chunk, Reader, RowSet, Segment};
 use questdb_storage::types::{ColumnSink, ValueType};
 
 use super::bind::{bind, BindData};
 use super::columns::{undeclared, Content, OutputColumn};
-use super::ReadPartitions;
+use super::run::{GlobalState, Run};
+use super::{snapshots, ReadPartitions};
 use crate::duckdb::errors::{guard, test_panic, to_duckdb};
 use crate::duckdb::expressions::Translator;
 use crate::duckdb::symbols::SymbolForm;
 use crate::duckdb::vectors::{ColumnState, Output, CHUNK_ROWS};
 
-/// What all threads of a scan share.
-pub struct GlobalState {
-    scanner: Arc<Scanner>,
-    /// Output columns, in order.
-    projection: Vec<OutputColumn>,
-}
-
 /// What one thread keeps from chunk to chunk.
 pub struct LocalState {
+    run: Arc<Run>,
     reader: Reader,
     columns: Vec<ColumnState>,
     /// Morsel of the last chunk: its position in the order of rows.
     batch: u64,
+}
+
+impl LocalState {
+    fn new(run: Arc<Run>) -> Self {
+        let state = |column: &OutputColumn| match &column.content {
+            Content::Data { value_type: Some(ValueType::Symbol), symbols, .. } => {
+                ColumnState::for_symbols(symbols.clone())
+            }
+            _ => ColumnState::default(),
+        };
+        let columns = run.projection.iter().map(state).collect();
+        Self { reader: Reader::new(&run.scanner), run, columns, batch: 0 }
+    }
+
+    /// Fills the next chunk; `false` at the end of the scan.
+    fn fill(&mut self, context: &Context, output: &DataChunkRef<'_>) -> Result<bool> {
+        let Some(chunk) = self.reader.next_chunk(CHUNK_ROWS).map_err(to_duckdb)? else {
+            return Ok(false);
+        };
+        self.batch = chunk.morsel();
+        let output = Output::new(output, chunk.len())?;
+        let run = Arc::clone(&self.run);
+        for (index, column) in run.projection.iter().enumerate() {
+            write_column(context, &output, index, column, &chunk, self)?;
+        }
+        self.reader.check(&chunk).map_err(to_duckdb)?;
+        Ok(true)
+    }
 }
 
 impl TableFunctionCallbacks for ReadPartitions {
@@ -53,19 +76,17 @@ impl TableFunctionCallbacks for ReadPartitions {
     fn init_global_state(
         &self,
         bound: &Self::BindData,
-        _context: &Context,
+        context: &Context,
         columns: InitColumnData<'_>,
     ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
         guard(|| {
             test_panic("init");
-            let mut projection = Vec::new();
-            for i in 0..columns.count()? {
-                let index = columns.get_column_index(i)?;
-                projection.push(bound.columns.get(index).ok_or_else(|| undeclared(index))?.clone());
-            }
-            let scanner = Scanner::new(plans(bound, &projection)).map_err(to_duckdb)?;
-            let threads = scanner.parallelism();
-            Ok((Some(GlobalState { scanner, projection }), Some(threads)))
+            snapshots::executed(context)?;
+            let columns =
+                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let global = GlobalState::new(bound, columns)?;
+            let threads = global.run().scanner.parallelism();
+            Ok((Some(global), Some(threads)))
         })
     }
 
@@ -76,22 +97,12 @@ impl TableFunctionCallbacks for ReadPartitions {
         _context: &Context,
         _columns: InitColumnData<'_>,
     ) -> Result<Option<Self::LocalState>> {
-        guard(|| {
-            let Some(global) = global else { return Ok(None) };
-            let state = |column: &OutputColumn| match &column.content {
-                Content::Data { value_type: Some(ValueType::Symbol), symbols, .. } => {
-                    ColumnState::for_symbols(symbols.clone())
-                }
-                _ => ColumnState::default(),
-            };
-            let columns = global.projection.iter().map(state).collect();
-            Ok(Some(LocalState { reader: Reader::new(&global.scanner), columns, batch: 0 }))
-        })
+        guard(|| Ok(global.map(|global| LocalState::new(global.run()))))
     }
 
     fn exec(
         &self,
-        _bound: &Self::BindData,
+        bound: &Self::BindData,
         global: Option<&Self::GlobalState>,
         local: Option<&mut Self::LocalState>,
         context: &Context,
@@ -101,15 +112,20 @@ impl TableFunctionCallbacks for ReadPartitions {
         guard(|| {
             test_panic("exec");
             let (Some(global), Some(local)) = (global, local) else { return Ok(()) };
-            let Some(chunk) = local.reader.next_chunk(CHUNK_ROWS).map_err(to_duckdb)? else {
-                return Output::new(&output, 0)?.end();
-            };
-            local.batch = chunk.morsel();
-            let output = Output::new(&output, chunk.len())?;
-            for (index, column) in global.projection.iter().enumerate() {
-                write_column(context, &output, index, column, &chunk, local)?;
+            loop {
+                let run = global.run();
+                if local.run.number != run.number {
+                    *local = LocalState::new(run);
+                }
+                let number = local.run.number;
+                match local.fill(context, &output) {
+                    Ok(true) if global.emit(number) => return Ok(()),
+                    Ok(true) => {}
+                    Ok(false) => return Output::new(&output, 0)?.end(),
+                    Err(error) => global.restart(bound, number, error)?,
+                }
+                Output::clear(&output)?;
             }
-            Ok(())
         })
     }
 
@@ -119,7 +135,7 @@ impl TableFunctionCallbacks for ReadPartitions {
         global: Option<&Self::GlobalState>,
         _context: &Context,
     ) -> Result<Option<f64>> {
-        Ok(global.map(|global| global.scanner.progress()))
+        Ok(global.map(|global| global.run().scanner.progress()))
     }
 }
 
@@ -132,9 +148,10 @@ impl TableFilterPushdownCallbacks for ReadPartitions {
         pushdown: PushdownData<'_>,
     ) -> Result<()> {
         guard(|| {
-            let types = |column: usize| bound.columns.get(column).and_then(OutputColumn::filter_type);
+            let state = bound.state();
+            let types = |column: usize| state.columns.get(column).and_then(OutputColumn::filter_type);
             let translator = Translator { context, pushdown: &pushdown, types: &types };
-            *bound.filter.lock().unwrap_or_else(PoisonError::into_inner) = translator.translate()?;
+            bound.set_filter(translator.translate()?);
             Ok(())
         })
     }
@@ -151,20 +168,6 @@ impl TablePartitioningCallbacks for ReadPartitions {
     ) -> Result<usize> {
         Ok(local.map_or(0, |local| local.batch as usize))
     }
-}
-
-/// One plan per table.
-fn plans(bound: &BindData, projection: &[OutputColumn]) -> Vec<ScanPlan> {
-    let filter = bound.filter.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let plan = |(table, snapshot)| {
-        let in_table = |column: &OutputColumn| column.position(table).unwrap_or(Projected::Missing);
-        let filter = filter.map_columns(&|column| match bound.columns.get(column)?.position(table)? {
-            Projected::Column(index) => Some(index),
-            Projected::Missing => None,
-        });
-        ScanPlan::with(snapshot, projection.iter().map(in_table).collect(), filter, bound.raw_types)
-    };
-    bound.tables.iter().enumerate().map(plan).collect()
 }
 
 fn write_column(

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::policy::{self, PageSizes, Sample};
 use crate::schema::Column;
+use crate::statistics;
 
 /// Encodes any type.
 pub struct ArrowEncoder {
@@ -63,7 +64,14 @@ impl ColumnEncoder for ArrowEncoder {
     }
 
     fn close(self: Box<Self>) -> Result<Vec<EncodedChunk>> {
-        self.writers.into_iter().map(|writer| Ok(EncodedChunk::Arrow(Box::new(writer.close()?)))).collect()
+        self.writers
+            .into_iter()
+            .map(|writer| {
+                let mut chunk = writer.close()?;
+                statistics::correct(chunk.close_mut())?;
+                Ok(EncodedChunk::Arrow(Box::new(chunk)))
+            })
+            .collect()
     }
 }
 

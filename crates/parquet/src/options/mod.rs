@@ -11,7 +11,6 @@ pub use table::{
     DEFAULT_DICTIONARY_PAGE_SIZE, DEFAULT_ROW_GROUP_SIZE, DEFAULT_ROW_GROUP_SIZE_BYTES, DEFAULT_ZSTD_LEVEL,
     TABLE,
 };
-pub(crate) use value::parse_size;
 pub use value::OptionValue;
 
 use parquet::basic::Compression;

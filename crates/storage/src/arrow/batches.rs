@@ -77,6 +77,7 @@ impl Batches {
             self.reader.read(&chunk, index, &mut sink)?;
             arrays.push(sink.finish()?);
         }
+        self.reader.check(&chunk)?;
         let options = RecordBatchOptions::new().with_row_count(Some(chunk.len()));
         RecordBatch::try_new_with_options(self.schema(), arrays, &options)
             .map(Some)

@@ -54,7 +54,12 @@ impl OpenPartition {
         };
         let opened = cell.get_or_init(|| {
             let symbols = self.snapshot.symbols(index)?;
-            self.partition.open_column(&self.snapshot, column, symbols).map(Arc::new)
+            let opened = self.partition.open_column(&self.snapshot, column, symbols).map(Arc::new);
+            let opened = opened.map_err(|e| self.snapshot.explain(e, Some(&self.partition)))?;
+            if let Some(watch) = self.snapshot.watch() {
+                watch.check_identity(&self.snapshot)?;
+            }
+            Ok(opened)
         });
         opened.as_deref().map_err(Clone::clone)
     }
@@ -73,6 +78,12 @@ impl OpenPartition {
         };
         decode_rows(column.column_type, raw, self.column(index)?, rows, scratch, sink)
             .map_err(|e| self.place(e.in_column(&column.name)))
+            .map_err(|e| self.snapshot.explain(e, Some(&self.partition)))
+    }
+
+    /// Whether what was copied so far belongs to the snapshot.
+    pub(super) fn check(&self) -> Result<()> {
+        self.snapshot.check(&self.partition)
     }
 
     /// Adds table and partition to an error.

@@ -77,6 +77,21 @@ impl ScanPlan {
         Self { snapshot: snapshot.clone(), projection, filter, partitions, raw_types }
     }
 
+    /// Columns of the snapshot that are returned, by position, each once.
+    pub fn columns(&self) -> impl Iterator<Item = usize> {
+        let mut columns: Vec<usize> = self
+            .projection
+            .iter()
+            .filter_map(|projected| match projected {
+                Projected::Column(column) => Some(*column),
+                Projected::Missing => None,
+            })
+            .collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns.into_iter()
+    }
+
     /// Partitions that are read.
     pub fn selected(&self) -> impl Iterator<Item = &PlannedPartition> {
         self.partitions.iter().filter(|p| !matches!(p.decision, Decision::Skip(_)))

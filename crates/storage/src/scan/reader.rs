@@ -98,6 +98,8 @@ impl Reader {
             let rows = slice(&piece.rows, self.done, left.min(room).min(WINDOW));
             self.done += rows.len();
             let mask = self.test(filter, morsel, table.plan.raw_types, &rows)?;
+            // Rows must not be left out because of values that were torn.
+            piece.partition.check()?;
             match matching(&rows, &mask) {
                 Some(matching) => chunk.push(&piece.partition, matching),
                 None if *fruitless >= PATIENCE && chunk.is_empty() => {
@@ -114,6 +116,15 @@ impl Reader {
     fn test(&mut self, filter: &CompiledFilter, morsel: &Morsel, raw: bool, rows: &RowSet) -> Result<Mask> {
         let Some(piece) = morsel.pieces.get(self.piece) else { return Ok([0; WINDOW / 64]) };
         filter.evaluate(&piece.partition, raw, rows, &mut self.window, &mut self.scratch)
+    }
+
+    /// Whether the columns of `chunk` that were read belong to the snapshot: to be asked after reading the
+    /// last one, and before any of them is used.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Conflict`] when a server has overwritten what was read.
+    pub fn check(&self, chunk: &Chunk) -> Result<()> {
+        chunk.segments().iter().try_for_each(|segment| segment.partition.check())
     }
 
     /// Appends column `index` of the projection, for all rows of `chunk`, to `sink`.

@@ -1,5 +1,6 @@
 //! The shared state of a scan: hands out morsels in the order of rows, to any number of threads.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +11,17 @@ use super::morsel::{Morsel, OpenPartition, Piece, RowSet};
 use super::plan::{Decision, ScanPlan};
 use crate::error::{Error, Result};
 use crate::source::Source;
-use crate::table::ColumnRows;
+use crate::table::{ColumnRows, Partition};
 
 /// Rows of a morsel, before filtering: DuckDB's row group.
 pub const MORSEL_ROWS: u64 = 122_880;
 
 /// Partitions that a morsel spans at most, so that many tiny ones still spread over the threads.
 const MORSEL_PARTITIONS: usize = 256;
+
+/// Columns that are opened before the first row is read. Small files are copied at opening, so this bounds
+/// memory as well.
+const EARLY_FILES: usize = 512;
 
 /// An index is used when it leaves at most one row in so many.
 const INDEX_SELECTIVITY: u64 = 32;
@@ -35,6 +40,47 @@ pub struct Scanner {
 pub(super) struct TableScan {
     pub(super) plan: ScanPlan,
     pub(super) filter: Option<CompiledFilter>,
+    /// Partitions opened in advance, by position in the snapshot.
+    opened: Mutex<HashMap<usize, Arc<OpenPartition>>>,
+}
+
+impl TableScan {
+    /// The partition at `index`, opened in advance or now.
+    fn open(&self, table: usize, index: usize, partition: &Partition) -> Arc<OpenPartition> {
+        let early = self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        early.unwrap_or_else(|| Arc::new(OpenPartition::new(table, &self.plan.snapshot, partition)))
+    }
+}
+
+/// Opens the files of small scans before the first row is read, and reads all symbol tables: a server may
+/// remove them, but what is open stays readable (docs/format.md §11.3).
+fn open_early(tables: &[TableScan]) -> Result<()> {
+    let mut left = EARLY_FILES;
+    for (number, table) in tables.iter().enumerate() {
+        if table.filter.as_ref().is_some_and(CompiledFilter::is_impossible) {
+            continue;
+        }
+        let columns: Vec<usize> = table.plan.columns().collect();
+        for column in &columns {
+            table.plan.snapshot.symbols(*column)?;
+        }
+        if table.plan.snapshot.watch().is_none() {
+            continue;
+        }
+        let partitions = table.plan.selected().filter_map(|p| table.plan.snapshot.partitions().get(p.index));
+        for partition in partitions.take_while(|p| !p.entry.parquet) {
+            left = match left.checked_sub(columns.len()) {
+                Some(left) => left,
+                None => return Ok(()),
+            };
+            let open = OpenPartition::new(number, &table.plan.snapshot, partition);
+            // An error counts when the column is read, and only then.
+            columns.iter().for_each(|column| drop(open.column(*column)));
+            let mut opened = table.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            opened.insert(partition.index, Arc::new(open));
+        }
+    }
+    Ok(())
 }
 
 /// What has not been handed out yet.
@@ -57,8 +103,9 @@ impl Scanner {
         let mut tables = Vec::with_capacity(plans.len());
         for plan in plans {
             let filter = CompiledFilter::new(&plan.filter, &plan.snapshot, plan.raw_types)?;
-            tables.push(TableScan { plan, filter });
+            tables.push(TableScan { plan, filter, opened: Mutex::new(HashMap::new()) });
         }
+        open_early(&tables)?;
         Ok(Arc::new(Self {
             tables,
             queue: Mutex::new(Queue::default()),
@@ -152,8 +199,12 @@ impl Scanner {
                 Decision::Whole => None,
                 Decision::Search(intervals) => Some(intervals),
             };
-            let open = Arc::new(OpenPartition::new(queue.table, &table.plan.snapshot, partition));
-            let mut sets = needed_rows(table, &open, intervals).map_err(|e| open.place(e))?;
+            let open = table.open(queue.table, planned.index, partition);
+            let found = needed_rows(table, &open, intervals).map_err(|e| open.place(e));
+            let mut sets = found.map_err(|e| open.snapshot.explain(e, Some(&open.partition)))?;
+            if intervals.is_some() || table.filter.is_some() {
+                open.check()?;
+            }
             let needed = sets.iter().fold(0u64, |sum, set| sum.saturating_add(set.len() as u64));
             self.claimed_rows.fetch_add(partition.rows().saturating_sub(needed), Ordering::Relaxed);
             sets.reverse();

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{mapping::Mapping, out_of_bounds, Access, DirEntry, FileKind, Files, Source};
+use super::{mapping::Mapping, out_of_bounds, Access, DirEntry, FileIdentity, FileKind, Files, Source};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Column files up to this size are copied at opening: one read is cheaper than mapping, faulting
@@ -63,6 +63,14 @@ impl Files for LocalFiles {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(kind_of(&metadata))),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(Error::io(&e, path)),
+        }
+    }
+
+    fn identity(&self, path: &Path) -> Result<Option<FileIdentity>> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(FileIdentity { device: metadata.dev(), inode: metadata.ino() })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io(&e, path)),
         }
     }

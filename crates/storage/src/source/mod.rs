@@ -78,6 +78,15 @@ pub enum FileKind {
     Other,
 }
 
+/// Device and inode: what makes a file itself, whatever its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+}
+
 /// One entry of a directory listing.
 #[derive(Debug, Clone)]
 pub struct DirEntry {
@@ -99,6 +108,12 @@ pub trait Files: Send + Sync + fmt::Debug {
 
     /// What `path` is, links followed; `None` when nothing is there.
     fn kind(&self, path: &Path) -> Result<Option<FileKind>>;
+
+    /// Which file is at `path`, links followed; `None` when nothing is there or the question makes no sense.
+    fn identity(&self, path: &Path) -> Result<Option<FileIdentity>> {
+        let _ = path;
+        Ok(None)
+    }
 
     /// The canonical form of `path`, for a stable display of links.
     fn canonical(&self, path: &Path) -> PathBuf {

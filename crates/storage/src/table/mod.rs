@@ -6,9 +6,11 @@ mod partition;
 mod snapshot;
 #[allow(clippy::module_inception)]
 mod table;
+mod watch;
 
 pub use column::{Column, SymbolFiles};
 pub use database::{closest, Database, Listed, Listing};
 pub use partition::{ColumnRows, DetachedPartition, Partition};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, SnapshotMode};
 pub use table::Table;
+pub use watch::Watch;

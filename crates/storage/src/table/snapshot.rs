@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::column::{Column, SymbolFiles};
 use super::partition::Partition;
+use super::watch::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::column_versions::ColumnVersions;
 use crate::format::meta::{self, Meta, PartitionBy};
@@ -17,6 +18,20 @@ use crate::types::{ColumnType, TimeUnit};
 
 /// How long the three record files may take to agree while a server changes the table's structure.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a snapshot stays true while a server writes (docs/format.md §11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SnapshotMode {
+    /// The checkpoint when the server holds one that covers the table, else validation.
+    #[default]
+    Automatic,
+    /// What was read is checked against later commits before it is used.
+    Validate,
+    /// The server's checkpoint, which keeps the files as they were: nothing needs checking.
+    Checkpoint,
+    /// Nothing is checked: for tables that nobody writes to.
+    Unchecked,
+}
 
 /// A table at one transaction: `_meta`, `_txn` and `_cv` that belong together. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,15 +49,22 @@ struct Inner {
     partitions: Vec<Partition>,
     /// By column; read on first use, so that all scans of a snapshot share one copy.
     symbols: Vec<OnceLock<Arc<SymbolTable>>>,
+    /// `None` when nothing needs checking.
+    watch: Option<Watch>,
 }
 
 impl Snapshot {
     /// Reads the state of the table in `dir`, waiting for a server that is just changing it
     /// (docs/format.md §11.3, steps 1 to 4).
-    pub(super) fn read(name: String, dir: PathBuf, files: Arc<dyn Files>) -> Result<Self> {
+    pub(super) fn read(
+        name: String,
+        dir: PathBuf,
+        files: Arc<dyn Files>,
+        mode: SnapshotMode,
+    ) -> Result<Self> {
         let started = Instant::now();
         loop {
-            match Self::try_read(&name, &dir, &files) {
+            match Self::try_read(&name, &dir, &files, mode) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(e) if !matches!(e.kind(), ErrorKind::Conflict) || started.elapsed() > PATIENCE => {
                     return Err(e.in_table(&name))
@@ -52,26 +74,38 @@ impl Snapshot {
         }
     }
 
-    fn try_read(name: &str, dir: &Path, files: &Arc<dyn Files>) -> Result<Self> {
-        let meta_path = dir.join("_meta");
+    fn try_read(name: &str, dir: &Path, files: &Arc<dyn Files>, mode: SnapshotMode) -> Result<Self> {
+        let checkpoint = match mode {
+            SnapshotMode::Automatic | SnapshotMode::Checkpoint => checkpoint_of(dir, files.as_ref())?,
+            SnapshotMode::Validate | SnapshotMode::Unchecked => None,
+        };
+        if checkpoint.is_none() && mode == SnapshotMode::Checkpoint {
+            return Err(Error::new(ErrorKind::NotFound, "there is no checkpoint of this table")
+                .in_file(dir)
+                .hint("Run CHECKPOINT CREATE on the server first, or leave the parameter snapshot out."));
+        }
+        let checked = checkpoint.is_none() && mode != SnapshotMode::Unchecked;
+        let records = checkpoint.as_deref().unwrap_or(dir);
+        let meta_path = records.join("_meta");
         let meta = read_meta(files.as_ref(), &meta_path)?;
         if meta.partition_by == PartitionBy::NotApplicable {
             return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table")
                 .in_file(dir)
                 .hint("A view has a query but no data; read the tables that it selects from."));
         }
-        let txn = Txn::read(files.open(&dir.join("_txn"), Access::Record)?.as_ref())?;
+        let txn_path = records.join("_txn");
+        let txn = Txn::read(files.open(&txn_path, Access::Record)?.as_ref())?;
         if txn.meta_version != meta.version as u32 {
             return Err(disagree("_meta", txn.meta_version, meta.version).in_file(&meta_path));
         }
-        let cv_path = dir.join("_cv");
+        let cv_path = records.join("_cv");
         let column_versions = ColumnVersions::read(files.open(&cv_path, Access::Record)?.as_ref())?;
         if column_versions.version != txn.column_version {
             return Err(disagree("_cv", txn.column_version, column_versions.version).in_file(&cv_path));
         }
-        let columns =
-            columns(&meta, &txn, &column_versions, dir).map_err(|e| e.in_file(&dir.join("_txn")))?;
-        let partitions = partitions(&meta, &txn).map_err(|e| e.in_file(&dir.join("_txn")))?;
+        let columns = columns(&meta, &txn, &column_versions, dir).map_err(|e| e.in_file(&txn_path))?;
+        let partitions = partitions(&meta, &txn).map_err(|e| e.in_file(&txn_path))?;
+        let watch = if checked { Some(Watch::new(files.as_ref(), txn_path, txn.txn)?) } else { None };
         let symbols = columns.iter().map(|_| OnceLock::new()).collect();
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
@@ -83,6 +117,7 @@ impl Snapshot {
             columns,
             partitions,
             symbols,
+            watch,
         })))
     }
 
@@ -156,15 +191,54 @@ impl Snapshot {
         if let Some(table) = cell.get() {
             return Ok(Some(Arc::clone(table)));
         }
-        let table =
-            symbols.read(self.files()).map_err(|e| e.in_column(&column.name).in_table(self.name()))?;
+        let read = symbols.read(self.files()).map_err(|e| e.in_column(&column.name).in_table(self.name()));
+        let table = read.map_err(|e| self.explain(e, None))?;
+        if let Some(watch) = self.watch() {
+            watch.check_symbols(self)?;
+            watch.check_identity(self)?;
+        }
         Ok(Some(Arc::clone(cell.get_or_init(|| table))))
+    }
+
+    /// What checks that rows read later still belong to this snapshot; `None` when nothing can change.
+    pub fn watch(&self) -> Option<&Watch> {
+        self.0.watch.as_ref()
+    }
+
+    /// Whether bytes of `partition` that were copied before this call belong to the snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when they may not: take a new snapshot.
+    pub fn check(&self, partition: &Partition) -> Result<()> {
+        self.watch().map_or(Ok(()), |watch| watch.check(self, partition))
+    }
+
+    /// The reason of an error met while reading: the table's change, if it has changed.
+    pub(crate) fn explain(&self, error: Error, partition: Option<&Partition>) -> Error {
+        match self.watch() {
+            Some(watch) => watch.explain(error, self, partition),
+            None => error,
+        }
     }
 
     /// The version word of `_txn`, to see whether something was committed since.
     pub fn open_version(&self) -> Result<Arc<dyn Source>> {
         self.files().open(&self.dir().join("_txn"), Access::Polled)
     }
+}
+
+/// The checkpoint's copy of the records of the table in `dir` (docs/format.md §11.6).
+fn checkpoint_of(dir: &Path, files: &dyn Files) -> Result<Option<PathBuf>> {
+    let (Some(name), Some(root)) = (dir.file_name(), dir.parent().and_then(Path::parent)) else {
+        return Ok(None);
+    };
+    let database = root.join(".checkpoint").join("db");
+    // The directory outlives its checkpoint; this file does not.
+    if files.kind(&database.join("_checkpoint_meta.d"))?.is_none() {
+        return Ok(None);
+    }
+    let records = database.join(name);
+    Ok(files.kind(&records.join("_txn"))?.map(|_| records))
 }
 
 /// Reads `_meta`. A server replaces it by renaming, so for a moment it can be missing.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, SnapshotMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{sequencer, table_name};
 use crate::source::{Access, FileKind, Files, LocalFiles};
@@ -78,7 +78,12 @@ impl Table {
 
     /// The state of the table now.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Snapshot::read(self.name.clone(), self.dir.clone(), Arc::clone(&self.files))
+        self.snapshot_in(SnapshotMode::Automatic)
+    }
+
+    /// The state of the table now, kept true in the given way.
+    pub fn snapshot_in(&self, mode: SnapshotMode) -> Result<Snapshot> {
+        Snapshot::read(self.name.clone(), self.dir.clone(), Arc::clone(&self.files), mode)
     }
 
     /// Last transaction that the WAL sequencer gave out; `None` for tables without one.

@@ -1,0 +1,124 @@
+//! The temporary directory beside the destination.
+//!
+//! ```text
+//! <parent>/.<name>.questdb_export.<process>.<number>/
+//!     lock      held by the process as long as it lives
+//!     files/    the new files; renamed to the destination when complete
+//!     old/      what was there before, until it is removed
+//! ```
+//!
+//! An export that was killed leaves this directory. The next one of the same destination takes the lock of each such directory;
+//! the lock that can be taken has no owner, so its directory is removed.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fs4::FileExt;
+
+use crate::error::{Error, Result};
+
+const MARK: &str = ".questdb_export.";
+
+/// A staging directory of this process; removed when dropped.
+#[derive(Debug)]
+pub struct Staging {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    /// Removes what dead exports of `destination` left, and makes a new directory.
+    pub fn create(destination: &Path) -> Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let parent = parent_of(destination);
+        fs::create_dir_all(&parent).map_err(|error| Error::io(&error, "create the directory", &parent))?;
+        let prefix = prefix_of(destination)?;
+        remove_leftovers(&parent, &prefix, destination);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let root = parent.join(format!("{prefix}{}.{number}", std::process::id()));
+            match fs::create_dir(&root) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(Error::io(&error, "create the directory", &root)),
+            }
+            let path = root.join("lock");
+            let lock = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(|error| Error::io(&error, "create", &path))?;
+            FileExt::try_lock(&lock).map_err(|error| Error::io(&std::io::Error::other(error.to_string()), "lock", &path))?;
+            let staging = Self { root, _lock: lock };
+            for directory in [staging.files(), staging.old()] {
+                fs::create_dir(&directory).map_err(|error| Error::io(&error, "create the directory", &directory))?;
+            }
+            return Ok(staging);
+        }
+    }
+
+    /// The directory of the new files.
+    pub fn files(&self) -> PathBuf {
+        self.root.join("files")
+    }
+
+    /// The directory of what was replaced.
+    pub fn old(&self) -> PathBuf {
+        self.root.join("old")
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now, the next export of the destination removes.
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// The directory that holds `path`; `.` when it names none.
+pub fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn prefix_of(destination: &Path) -> Result<String> {
+    match destination.file_name() {
+        Some(name) => Ok(format!(".{}{MARK}", name.to_string_lossy())),
+        None => Err(Error::invalid_input("the destination has no name").in_file(destination)),
+    }
+}
+
+fn remove_leftovers(parent: &Path, prefix: &str, destination: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let dead = match OpenOptions::new().write(true).open(entry.path().join("lock")) {
+            Ok(lock) => FileExt::try_lock(&lock).is_ok(),
+            // Killed between making the directory and the lock, or being made right now: too young to judge.
+            Err(_) => older_than_a_minute(&entry.path()),
+        };
+        if dead {
+            restore(&entry.path(), destination);
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Killed between putting the destination aside and putting the new files there: what was there comes back.
+fn restore(staging: &Path, destination: &Path) {
+    if let (Some(name), false) = (destination.file_name(), destination.exists()) {
+        let _ = fs::rename(staging.join("old").join(name), destination);
+    }
+}
+
+fn older_than_a_minute(path: &Path) -> bool {
+    fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age.as_secs() > 60))
+}

@@ -1,0 +1,124 @@
+//! Statistics and indexes never lie, and the metadata is what QuestDB expects.
+
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
+};
+use parquet::basic::{ColumnOrder, Encoding};
+use parquet::file::statistics::Statistics;
+use questdb_parquet::ColumnHint;
+
+use crate::support::*;
+
+fn double_bounds(values: Vec<Option<f64>>) -> Option<(f64, f64)> {
+    let temp = Temp::new();
+    let rows = batch(vec![("x", Arc::new(Float64Array::from(values)) as ArrayRef)]);
+    export(&temp.join("a"), &[rows], &[], options(&[])).unwrap();
+    let metadata = metadata(&temp.join("a.parquet"));
+    assert!(matches!(metadata.file_metadata().column_order(0), ColumnOrder::TYPE_DEFINED_ORDER(_)));
+    match metadata.row_group(0).column(0).statistics().unwrap() {
+        Statistics::Double(values) => values.min_opt().copied().zip(values.max_opt().copied()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn doubles_ignore_nan_and_widen_zeros() {
+    assert_eq!(double_bounds(vec![Some(1.5), Some(f64::NAN), None, Some(-2.0)]), Some((-2.0, 1.5)));
+    assert_eq!(double_bounds(vec![Some(f64::NAN), Some(f64::NAN)]), None);
+    assert_eq!(double_bounds(vec![None, None]), None);
+    let (min, max) = double_bounds(vec![Some(0.0), Some(0.0)]).unwrap();
+    assert!(min.is_sign_negative() && max.is_sign_positive());
+    let (min, max) = double_bounds(vec![Some(-0.0)]).unwrap();
+    assert!(min.is_sign_negative() && max.is_sign_positive());
+    assert_eq!(double_bounds(vec![Some(f64::INFINITY), Some(f64::NEG_INFINITY)]), Some((f64::NEG_INFINITY, f64::INFINITY)));
+}
+
+#[test]
+fn unsigned_and_long_text_bounds_hold() {
+    let temp = Temp::new();
+    let long = "\u{10ffff}".repeat(100);
+    let rows = batch(vec![
+        ("ip", Arc::new(UInt32Array::from(vec![1, 0x7fff_ffff, 0xffff_0000])) as ArrayRef),
+        ("text", Arc::new(StringArray::from(vec!["b", long.as_str(), "c"]))),
+    ]);
+    export(&temp.join("a"), &[rows], &[], options(&[])).unwrap();
+    let metadata = metadata(&temp.join("a.parquet"));
+    let bytes = |column: usize| {
+        let statistics = metadata.row_group(0).column(column).statistics().unwrap().clone();
+        (statistics.min_bytes_opt().map(<[u8]>::to_vec), statistics.max_bytes_opt().map(<[u8]>::to_vec))
+    };
+    assert_eq!(bytes(0), (Some(1u32.to_le_bytes().to_vec()), Some(0xffff_0000u32.to_le_bytes().to_vec())));
+    let (min, max) = bytes(1);
+    assert_eq!(min.unwrap(), b"b");
+    assert!(max.is_none_or(|max| max >= long.into_bytes()));
+}
+
+#[test]
+fn questdb_metadata_sorting_and_encodings() {
+    let temp = Temp::new();
+    let symbols: StringArray = ["aa", "bb"].into_iter().map(Some).collect();
+    let rows = batch(vec![
+        ("ts", Arc::new(TimestampMicrosecondArray::from_iter_values(0..1000)) as ArrayRef),
+        ("sym", Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from_iter_values((0..1000).map(|i| i % 2)), Arc::new(symbols)))),
+        ("v", Arc::new(StringArray::from_iter_values((0..1000).map(|i| i.to_string())))),
+        ("s", Arc::new(StringArray::from_iter_values((0..1000).map(|_| "same")))),
+        ("d", Arc::new(Float64Array::from_iter_values((0..1000).map(|_| 1.0)))),
+        ("n", Arc::new(Int64Array::from_iter_values(0..1000))),
+    ]);
+    let hint = |code: i32, id: i32| ColumnHint { questdb_type: Some(code), field_id: Some(id), ..ColumnHint::default() };
+    let hints = [
+        ColumnHint { designated: true, ..hint(8, 0) },
+        hint(12, 1),
+        ColumnHint { ascii: Some(true), ..hint(26, 2) },
+        hint(11, 3),
+        hint(10, 4),
+        hint(6, 7),
+    ];
+    let pairs = [("kv_metadata", "who=me".into()), ("bloom_filter_columns", "n,sym".into())];
+    export(&temp.join("a"), &[rows.clone()], &hints, options(&pairs)).unwrap();
+    let metadata = metadata(&temp.join("a.parquet"));
+    let pairs = metadata.file_metadata().key_value_metadata().unwrap();
+    assert_eq!(pairs[0].key, "questdb");
+    assert_eq!(
+        pairs[0].value.as_deref().unwrap(),
+        "{\"version\":1,\"schema\":[{\"column_type\":131080,\"column_top\":0},{\"column_type\":12,\"column_top\":0,\"format\":1},\
+         {\"column_type\":26,\"column_top\":0,\"ascii\":true},{\"column_type\":11,\"column_top\":0},{\"column_type\":10,\"column_top\":0},\
+         {\"column_type\":6,\"column_top\":0}]}"
+    );
+    assert_eq!(pairs[1].key, "who");
+    let group = metadata.row_group(0);
+    let sorting = group.sorting_columns().unwrap();
+    assert_eq!((sorting.len(), sorting[0].column_idx, sorting[0].descending, sorting[0].nulls_first), (1, 0, false, false));
+    let encodings = |column: usize| group.column(column).encodings().collect::<Vec<_>>();
+    assert!(encodings(0).contains(&Encoding::DELTA_BINARY_PACKED));
+    assert!(encodings(1).contains(&Encoding::RLE_DICTIONARY));
+    assert!(encodings(2).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY) && !encodings(2).contains(&Encoding::RLE_DICTIONARY));
+    assert!(encodings(3).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY) && !encodings(3).contains(&Encoding::RLE_DICTIONARY));
+    assert!(!encodings(4).contains(&Encoding::RLE_DICTIONARY));
+    assert!(group.column(5).bloom_filter_offset().is_some() && group.column(1).bloom_filter_offset().is_some());
+    assert!(group.column(0).bloom_filter_offset().is_none());
+    assert!(metadata.row_group(0).column(0).column_index_offset().is_some());
+    let schema = metadata.file_metadata().schema_descr().root_schema().get_fields();
+    assert_eq!(schema[5].get_basic_info().id(), 7);
+    let dense = read_all(&temp.join("a.parquet"));
+    assert_eq!(dense.num_rows(), 1000);
+}
+
+#[test]
+fn statistics_can_be_left_out_but_not_of_the_designated_timestamp() {
+    let temp = Temp::new();
+    let rows = batch(vec![
+        ("ts", Arc::new(TimestampMicrosecondArray::from_iter_values(0..10)) as ArrayRef),
+        ("n", Arc::new(Int64Array::from_iter_values(0..10))),
+    ]);
+    let hints = [ColumnHint { designated: true, ..ColumnHint::default() }, ColumnHint::default()];
+    export(&temp.join("a"), &[rows], &hints, options(&[("statistics_enabled", false.into())])).unwrap();
+    let metadata = metadata(&temp.join("a.parquet"));
+    assert!(metadata.row_group(0).column(0).statistics().is_some());
+    assert!(metadata.row_group(0).column(1).statistics().is_none());
+    assert!(metadata.row_group(0).column(1).offset_index_offset().is_some());
+    assert!(metadata.file_metadata().key_value_metadata().is_none(), "without type codes the file is not QuestDB's");
+}
