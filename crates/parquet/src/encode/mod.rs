@@ -1,6 +1,10 @@
 //! One column of one row group → one finished chunk for each of its leaves.
 
 mod arrow;
+mod chunk;
+mod codec;
+mod rle;
+mod symbol;
 
 use std::io::Write;
 
@@ -27,6 +31,9 @@ pub trait ColumnEncoder: Send {
 
 /// Makes the encoder of a column.
 pub fn encoder(column: &Column, options: &Options, pages: PageSizes, first: &ArrayRef) -> Result<Box<dyn ColumnEncoder>> {
+    if symbol::SymbolEncoder::takes(column) {
+        return Ok(Box::new(symbol::SymbolEncoder::new(column, options, pages)?));
+    }
     Ok(Box::new(arrow::ArrowEncoder::new(column, options, pages, first)?))
 }
 

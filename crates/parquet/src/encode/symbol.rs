@@ -1,0 +1,313 @@
+//! SYMBOL chunks without hashing: the dictionary index *is* the symbol table's key.
+//!
+//! ```text
+//! dictionary page   value of key 0, 1, … up to the largest key used; unused keys are empty strings
+//! data page         definition levels | bit width | keys, RLE / bit-packed
+//! ```
+//!
+//! A chunk of NULLs has a dictionary of no values and pages of levels and a bit width of 1, as the server writes it.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_schema::DataType;
+use parquet::basic::{BoundaryOrder, Encoding};
+use parquet::bloom_filter::Sbbf;
+use parquet::data_type::ByteArray;
+use parquet::file::properties::EnabledStatistics;
+use parquet::file::statistics::Statistics;
+
+use super::chunk::{Body, ChunkBuilder, Summary};
+use super::{rle, ColumnEncoder, EncodedChunk};
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::policy::{self, PageSizes};
+use crate::schema::Column;
+
+/// Rows of a page, at most.
+const PAGE_ROWS: usize = 20_000;
+/// Bytes of a bound in the column index, at most.
+const BOUND_BYTES: usize = 64;
+
+/// Encodes `Dictionary(Int32, Utf8)` arrays whose dictionary is a symbol table.
+pub struct SymbolEncoder {
+    chunk: ChunkBuilder,
+    nullable: bool,
+    statistics: EnabledStatistics,
+    bloom_fpp: Option<f64>,
+    page_rows: usize,
+    symbols: Option<Arc<StringArray>>,
+    /// Keys of the page in progress, NULLs left out.
+    keys: Vec<u32>,
+    /// Validity of the page in progress, one bit for each row.
+    valid: Vec<u8>,
+    rows: usize,
+    nulls: u64,
+    /// For each key the number of the last page that used it, from 1; 0 for none.
+    last_page: Vec<u32>,
+    page_keys: Vec<u32>,
+    /// Smallest and largest key of each page, by value.
+    page_bounds: Vec<Option<(u32, u32)>>,
+}
+
+impl SymbolEncoder {
+    /// Whether the column is one that this encoder takes.
+    pub fn takes(column: &Column) -> bool {
+        let DataType::Dictionary(key, value) = column.field.data_type() else { return false };
+        column.hint.is_symbol() && **key == DataType::Int32 && **value == DataType::Utf8
+    }
+
+    /// An empty chunk.
+    pub fn new(column: &Column, options: &Options, pages: PageSizes) -> Result<Self> {
+        let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+        // Keys are two bytes, give or take.
+        let page_rows = (pages.bytes / 2).clamp(16, PAGE_ROWS);
+        Ok(Self {
+            chunk: ChunkBuilder::new(column, options)?,
+            nullable: column.field.is_nullable(),
+            statistics: policy::statistics(column, options),
+            bloom_fpp: bloom.then_some(options.bloom_filter_fpp),
+            page_rows,
+            symbols: None,
+            keys: Vec::with_capacity(page_rows),
+            valid: Vec::new(),
+            rows: 0,
+            nulls: 0,
+            last_page: Vec::new(),
+            page_keys: Vec::new(),
+            page_bounds: Vec::new(),
+        })
+    }
+
+    /// Takes the symbol table of a batch: the same one, or one that has grown.
+    fn adopt(&mut self, values: &ArrayRef) -> Result<()> {
+        let values = values.as_string_opt::<i32>().ok_or_else(|| Error::internal("a symbol table that is not text"))?;
+        if let Some(known) = &self.symbols {
+            let same = known.len() == values.len() && known.value_offsets().as_ptr() == values.value_offsets().as_ptr();
+            if same {
+                return Ok(());
+            }
+            let shared = known.len().min(values.len());
+            if known.slice(0, shared) != values.slice(0, shared) {
+                return Err(Error::invalid_input("the symbol table changed between two batches")
+                    .expected("the same value for each key in all batches"));
+            }
+            if known.len() >= values.len() {
+                return Ok(());
+            }
+        }
+        if values.null_count() > 0 {
+            return Err(Error::invalid_input("a symbol table has a NULL value"));
+        }
+        self.last_page.resize(values.len(), 0);
+        self.symbols = Some(Arc::new(values.clone()));
+        Ok(())
+    }
+
+    fn text(&self, key: u32) -> &str {
+        match &self.symbols {
+            Some(symbols) if (key as usize) < symbols.len() => symbols.value(key as usize),
+            _ => "",
+        }
+    }
+
+    /// Adds rows to the page in progress; they fit.
+    fn add(&mut self, keys: &[i32], is_valid: impl Fn(usize) -> bool) -> Result<()> {
+        let page = self.page_bounds.len() as u32 + 1;
+        for (row, key) in keys.iter().enumerate() {
+            let position = self.rows + row;
+            if self.nullable && position % 8 == 0 {
+                self.valid.push(0);
+            }
+            if *key < 0 || !is_valid(row) {
+                if !self.nullable {
+                    return Err(Error::invalid_input("NULL in a column that must not have any"));
+                }
+                continue;
+            }
+            if self.nullable {
+                if let Some(byte) = self.valid.last_mut() {
+                    *byte |= 1 << (position % 8);
+                }
+            }
+            let key = *key as u32;
+            let table = self.last_page.len();
+            let last = self.last_page.get_mut(key as usize).ok_or_else(|| {
+                Error::invalid_input("a symbol key is outside the symbol table").expected(format_args!("a key below {table}")).found(key)
+            })?;
+            if *last != page {
+                *last = page;
+                self.page_keys.push(key);
+            }
+            self.keys.push(key);
+        }
+        self.rows += keys.len();
+        if self.rows == self.page_rows {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let nulls = self.rows - self.keys.len();
+        let mut levels = Vec::new();
+        if self.nullable {
+            if nulls == 0 || self.keys.is_empty() {
+                rle::encode_run(nulls == 0, self.rows, &mut levels);
+            } else {
+                rle::encode_bits(&self.valid, self.rows, &mut levels);
+            }
+        }
+        let width = rle::bit_width(self.keys.iter().copied().max().unwrap_or(0));
+        let mut values = Vec::with_capacity(self.keys.len() * usize::from(width) / 8 + 16);
+        values.push(width);
+        rle::encode(&self.keys, width, &mut values);
+        self.chunk.push(Body { rows: self.rows, nulls, levels, values, encoding: Encoding::RLE_DICTIONARY })?;
+        let by_value = |a: &&u32, b: &&u32| self.text(**a).cmp(self.text(**b));
+        let bounds = self.page_keys.iter().min_by(by_value).copied().zip(self.page_keys.iter().max_by(by_value).copied());
+        self.page_bounds.push(bounds);
+        self.nulls += nulls as u64;
+        self.rows = 0;
+        self.keys.clear();
+        self.valid.clear();
+        self.page_keys.clear();
+        Ok(())
+    }
+
+    /// The dictionary page's body: lengths and bytes.
+    fn dictionary(&self) -> (Vec<u8>, usize) {
+        let count = self.last_page.iter().rposition(|page| *page > 0).map_or(0, |last| last + 1);
+        let mut body = Vec::new();
+        for (key, page) in self.last_page.iter().take(count).enumerate() {
+            let text = if *page > 0 { self.text(key as u32) } else { "" };
+            body.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            body.extend_from_slice(text.as_bytes());
+        }
+        (body, count)
+    }
+
+    fn used(&self) -> impl Iterator<Item = &str> {
+        self.last_page.iter().enumerate().filter(|(_, page)| **page > 0).map(|(key, _)| self.text(key as u32))
+    }
+
+    fn summary(&self) -> Result<Summary> {
+        let bounds = |key: &Option<(u32, u32)>| {
+            key.map(|(min, max)| (lower_bound(self.text(min)).0.to_vec(), upper_bound(self.text(max)).0))
+        };
+        let statistics = (self.statistics != EnabledStatistics::None).then(|| {
+            let (min, max) = (self.used().min(), self.used().max());
+            let exact = min.is_some_and(|min| lower_bound(min).1) && max.is_some_and(|max| upper_bound(max).1);
+            let (min, max) = (
+                min.map(|min| ByteArray::from(lower_bound(min).0.to_vec())),
+                max.map(|max| ByteArray::from(upper_bound(max).0)),
+            );
+            let statistics = parquet::file::statistics::ValueStatistics::new(min, max, None, Some(self.nulls), false)
+                .with_min_is_exact(exact)
+                .with_max_is_exact(exact);
+            Statistics::ByteArray(statistics)
+        });
+        let bloom_filter = match self.bloom_fpp {
+            Some(fpp) => {
+                let mut filter = Sbbf::new_with_ndv_fpp((self.used().count() as u64).max(1), fpp)?;
+                self.used().for_each(|text| filter.insert(text));
+                Some(filter)
+            }
+            None => None,
+        };
+        let with_index = self.statistics == EnabledStatistics::Page;
+        Ok(Summary {
+            dictionary: Some(self.dictionary()),
+            statistics,
+            page_bounds: with_index.then(|| self.page_bounds.iter().map(bounds).collect()),
+            order: BoundaryOrder::UNORDERED,
+            bloom_filter,
+        })
+    }
+}
+
+impl ColumnEncoder for SymbolEncoder {
+    fn write(&mut self, array: &ArrayRef) -> Result<()> {
+        let dictionary = array
+            .as_dictionary_opt::<Int32Type>()
+            .ok_or_else(|| Error::internal("a symbol column that is not a dictionary"))?;
+        self.adopt(dictionary.values())?;
+        let keys: &[i32] = dictionary.keys().values();
+        let nulls = dictionary.keys().nulls();
+        let mut at = 0;
+        while at < keys.len() {
+            let rows = (keys.len() - at).min(self.page_rows - self.rows);
+            let part = keys.get(at..at + rows).unwrap_or_default();
+            match nulls {
+                Some(nulls) => self.add(part, |row| nulls.is_valid(at + row))?,
+                None => self.add(part, |_| true)?,
+            }
+            at += rows;
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
+        let open = self.keys.len() * usize::from(rle::bit_width(self.last_page.len() as u32)) / 8 + self.valid.len();
+        self.chunk.size() + open as u64 + self.dictionary_size()
+    }
+
+    fn close(mut self: Box<Self>) -> Result<Vec<EncodedChunk>> {
+        self.flush()?;
+        let summary = self.summary()?;
+        Ok(vec![self.chunk.finish(summary)?])
+    }
+}
+
+impl SymbolEncoder {
+    fn dictionary_size(&self) -> u64 {
+        let count = self.last_page.iter().rposition(|page| *page > 0).map_or(0, |last| last + 1);
+        count as u64 * 4 + self.used().map(|text| text.len() as u64).sum::<u64>()
+    }
+}
+
+/// A prefix, and whether it is the whole text.
+fn lower_bound(text: &str) -> (&[u8], bool) {
+    let cut = text.floor_char_boundary(BOUND_BYTES);
+    (text.as_bytes().get(..cut).unwrap_or_default(), cut == text.len())
+}
+
+/// The text, or the shortest text above all that begin like it; the text itself when there is none.
+fn upper_bound(text: &str) -> (Vec<u8>, bool) {
+    let cut = text.floor_char_boundary(BOUND_BYTES);
+    if cut == text.len() {
+        return (text.as_bytes().to_vec(), true);
+    }
+    let mut prefix: Vec<char> = text.get(..cut).unwrap_or_default().chars().collect();
+    while let Some(last) = prefix.pop() {
+        let next = (last as u32 + 1..=last as u32 + 0x801).find_map(char::from_u32);
+        if let Some(next) = next {
+            prefix.push(next);
+            return (prefix.into_iter().collect::<String>().into_bytes(), false);
+        }
+    }
+    (text.as_bytes().to_vec(), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_hold_for_long_text() {
+        assert_eq!(upper_bound("short"), (b"short".to_vec(), true));
+        let long = "z".repeat(100);
+        let (upper, exact) = upper_bound(&long);
+        assert!(!exact && upper > long.clone().into_bytes() && upper.len() <= 65);
+        assert!(lower_bound(&long).0 < long.as_bytes());
+        let last = "\u{10ffff}".repeat(100);
+        assert!(upper_bound(&last).0 >= last.into_bytes());
+        let before_surrogates = format!("{}\u{d7ff}{}", "a".repeat(61), "b".repeat(50));
+        let (upper, _) = upper_bound(&before_surrogates);
+        assert!(upper > before_surrogates.into_bytes() && std::str::from_utf8(&upper).is_ok());
+    }
+}
