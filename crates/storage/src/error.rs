@@ -132,6 +132,12 @@ impl Error {
         self
     }
 
+    /// Adds `start` to the offset: it was counted from there.
+    pub fn shift_offset(mut self, start: u64) -> Self {
+        self.0.place.offset = self.0.place.offset.map(|offset| offset.saturating_add(start));
+        self
+    }
+
     /// Adds the file, unless an inner layer gave one.
     pub fn in_file(mut self, path: &Path) -> Self {
         self.0.place.file.get_or_insert_with(|| path.to_owned());

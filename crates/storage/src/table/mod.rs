@@ -9,6 +9,7 @@ mod table;
 
 pub use column::{Column, SymbolFiles};
 pub use database::{closest, Database, Listed, Listing};
+pub(crate) use partition::{missing as missing_file, PARQUET_FILE};
 pub use partition::{ColumnRows, DetachedPartition, Partition};
 pub use snapshot::Snapshot;
 pub use table::Table;
