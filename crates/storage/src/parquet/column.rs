@@ -1,5 +1,6 @@
 //! A decoded column chunk, in the layout of a native column file where there is one (docs/format.md §9.3).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ impl GroupColumn {
                 let table = symbols
                     .ok_or_else(|| Error::invalid_input("symbol column was opened without its table"))?;
                 let keys = symbol_keys(array, &table)?;
-                native(Buffer::from_vec(keys), Some(table))
+                native(keys, Some(table))
             }
             (ColumnType::String | ColumnType::Varchar, DataType::Utf8View) => {
                 Ok(Self::Views(Views::new(array.as_string_view())))
@@ -287,46 +288,33 @@ fn narrow<T: ArrowNativeType + TryFrom<i128>>(
 
 /// Keys of `table` for the dictionary ids of a chunk. The server's dictionaries list the symbols in order of their
 /// keys (`"format":1`); others, and rows after the symbols were made anew, are looked up by their text.
-fn symbol_keys(array: &ArrayRef, table: &SymbolTable) -> Result<Vec<i32>> {
-    let mismatch =
-        || Error::corrupt("column has an unexpected Parquet type", "that of SYMBOL", array.data_type());
+fn symbol_keys(array: &ArrayRef, table: &SymbolTable) -> Result<Buffer> {
+    let mismatch = || Error::corrupt("column has an unexpected Parquet type", "that of SYMBOL", array.data_type());
     let dictionary = array.as_dictionary_opt::<Int32Type>().ok_or_else(mismatch)?;
     let texts = dictionary.values().as_string_opt::<i32>().ok_or_else(mismatch)?;
     let text = |id: usize| if id < texts.len() { texts.value(id) } else { "" };
     let in_order = texts.len() <= table.len() && (0..texts.len()).all(|id| table.get(id) == Some(text(id)));
-    let keys: Vec<i32> = if in_order {
-        Vec::new()
-    } else {
-        let known: std::collections::HashMap<&str, usize> =
-            table.iter().enumerate().map(|(k, s)| (s, k)).collect();
-        let key = |id| known.get(text(id)).and_then(|key| i32::try_from(*key).ok()).unwrap_or(-1);
-        (0..texts.len()).map(key).collect()
+    let ids = dictionary.keys();
+    let nulls = ids.nulls().filter(|nulls| nulls.null_count() > 0);
+    let keys = match nulls {
+        None if in_order => ids.values().clone(),
+        None => ids.values().iter().copied().collect(),
+        Some(nulls) => ids.values().iter().zip(nulls).map(|(id, valid)| if valid { *id } else { NULL_KEY }).collect(),
     };
-    let mut out = Vec::with_capacity(dictionary.len());
-    for (id, valid) in dictionary.keys().values().iter().zip(validity(array.nulls(), dictionary.len())) {
-        if !valid {
-            out.push(NULL_KEY);
-            continue;
-        }
-        let index = usize::try_from(*id).unwrap_or(usize::MAX);
-        let key = if in_order { Some(*id).filter(|_| index < texts.len()) } else { keys.get(index).copied() };
-        match key {
-            Some(key) if key >= 0 => out.push(key),
-            _ => {
-                let known = format!("one of the {} symbols of the table", table.len());
-                return Err(Error::corrupt(
-                    "symbol is not in the symbol table",
-                    known,
-                    format_args!("{:?}", text(index)),
-                ));
-            }
-        }
+    types::check_keys(&keys, texts.len()).map_err(|(_, e)| e)?;
+    if in_order {
+        return Ok(keys.into_inner());
     }
-    Ok(out)
-}
-
-fn validity(nulls: Option<&NullBuffer>, len: usize) -> impl Iterator<Item = bool> + '_ {
-    (0..len).map(move |i| nulls.is_none_or(|nulls| nulls.is_valid(i)))
+    let known: HashMap<&str, i32> = table.iter().zip(0..).collect();
+    let map: Vec<Option<i32>> = (0..texts.len()).map(|id| known.get(text(id)).copied()).collect();
+    let key = |id: i32| match usize::try_from(id) {
+        Err(_) => Ok(NULL_KEY),
+        Ok(id) => map.get(id).copied().flatten().ok_or_else(|| {
+            let known = format!("one of the {} symbols of the table", table.len());
+            Error::corrupt("symbol is not in the symbol table", known, format_args!("{:?}", text(id)))
+        }),
+    };
+    keys.iter().map(|id| key(*id)).collect::<Result<Vec<i32>>>().map(Buffer::from_vec)
 }
 
 impl Views {
@@ -355,15 +343,38 @@ impl Views {
     }
 
     fn read<S: ColumnSink>(&self, rows: Rows<'_>, sink: &mut S) -> Result<()> {
+        match (rows, &self.nulls) {
+            (Rows::Range { start, len }, None) => {
+                let start = usize::try_from(start).unwrap_or(usize::MAX);
+                let views = self.views.get(start..start.saturating_add(len)).unwrap_or_default();
+                self.append(views.len(), || views.iter().map(|view| Some(*view)), sink)
+            }
+            (Rows::Range { start, len }, _) => {
+                self.append(len, || (0..len).map(|i| self.get(start as usize + i)), sink)
+            }
+            (Rows::List { rows, base }, _) => {
+                self.append(rows.len(), || rows.iter().map(|row| self.get(row.saturating_sub(base) as usize)), sink)
+            }
+        }
+    }
+
+    /// Appends `n` views, twice given: their bytes are counted first.
+    fn append<S: ColumnSink, I: Iterator<Item = Option<u128>>>(
+        &self,
+        n: usize,
+        views: impl Fn() -> I,
+        sink: &mut S,
+    ) -> Result<()> {
         let long = |view: u128| Some(view as u32 as usize).filter(|len| *len > INLINE).unwrap_or(0);
-        let mut heap = 0usize;
-        each(rows, |_, row| heap += self.get(row).map_or(0, long));
-        sink.strings(rows.len(), heap, |slots| {
-            each(rows, |slot, row| match self.get(row) {
-                None => slots.set_null(slot),
-                Some(view) if long(view) == 0 => slots.set_view(slot, [view as u64, (view >> 64) as u64]),
-                Some(view) => slots.push(slot, self.stored(view)),
-            });
+        let heap = views().map(|view| view.map_or(0, long)).sum();
+        sink.strings(n, heap, |slots| {
+            for (slot, view) in views().enumerate() {
+                match view {
+                    None => slots.set_null(slot),
+                    Some(view) if long(view) == 0 => slots.set_view(slot, [view as u64, (view >> 64) as u64]),
+                    Some(view) => slots.push(slot, self.stored(view)),
+                }
+            }
             Ok(())
         })
     }
