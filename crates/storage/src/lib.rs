@@ -26,12 +26,15 @@
 //! # }
 //! ```
 //!
+//! [`check`] goes through all of it and reports damage instead of stopping.
+//!
 //! Nothing on disk can make this crate panic, allocate by an unchecked number, or read outside a
 //! file: every error is an [`Error`] that says in which table, partition, column, file and offset.
 
 #![deny(unsafe_code)]
 
 pub mod arrow;
+pub mod check;
 pub mod error;
 pub mod format;
 pub mod parquet;
