@@ -21,6 +21,7 @@ TABLES = {
     "part_none_nots": 45, "part_day_ends": 35, "ns_day": 45, "ns_ends": 35, "ns_month": 35, "same_ts": 60, "trades_2m": 15,
     "update_columns": 60, "sym_edge": 70, "dedup_split": 45, "evo_add_mid_wal": 90, "evo_readd": 45, "evo_type_twice": 45,
     "odd_text": 35, "extreme_times": 35, "live_splits": 35, "o3_split_hour_ns": 45, "weird_columns": 35,
+    "pq_mixed_types": 120, "pq_o3_merge": 70, "pq_symbols": 40, "pq_codecs": 35, "pq_ns_hour": 35, "pq_tops": 35,
 }
 
 

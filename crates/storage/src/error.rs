@@ -132,6 +132,18 @@ impl Error {
         self
     }
 
+    /// Adds `start` to the offset: it was counted from there.
+    pub fn shift_offset(mut self, start: u64) -> Self {
+        self.0.place.offset = self.0.place.offset.map(|offset| offset.saturating_add(start));
+        self
+    }
+
+    /// Forgets the offset: it was not one in the file.
+    pub fn without_offset(mut self) -> Self {
+        self.0.place.offset = None;
+        self
+    }
+
     /// Adds the file, unless an inner layer gave one.
     pub fn in_file(mut self, path: &Path) -> Self {
         self.0.place.file.get_or_insert_with(|| path.to_owned());
@@ -165,6 +177,16 @@ impl Error {
     /// The family.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What went wrong, without place and numbers.
+    pub fn problem(&self) -> &str {
+        &self.0.problem
+    }
+
+    /// What the format demands and what is there instead.
+    pub fn expected_and_found(&self) -> (Option<&str>, Option<&str>) {
+        (self.0.expected.as_deref(), self.0.found.as_deref())
     }
 
     /// The place.

@@ -6,6 +6,7 @@
 //! source   bytes of files (mapping, positional reads, test doubles)
 //!   format   one module per on-disk record, each checked as it is parsed (docs/format.md §1–§5, §8, §10)
 //!     table    Database → Table → Snapshot: one committed state, every count and name validated
+//!       parquet  row groups of Parquet partitions → native layout (docs/format.md §9)
 //!       scan     filter → prune → ScanPlan (pure) → morsels → rows
 //!         types    one module per column type: bytes → a [`types::ColumnSink`]
 //!           arrow    the sink that makes Arrow arrays (DuckDB's vectors are the other one, in the extension)
@@ -25,14 +26,18 @@
 //! # }
 //! ```
 //!
+//! [`check`] goes through all of it and reports damage instead of stopping.
+//!
 //! Nothing on disk can make this crate panic, allocate by an unchecked number, or read outside a
 //! file: every error is an [`Error`] that says in which table, partition, column, file and offset.
 
 #![deny(unsafe_code)]
 
 pub mod arrow;
+pub mod check;
 pub mod error;
 pub mod format;
+pub mod parquet;
 pub mod scan;
 pub mod source;
 pub mod table;

@@ -16,7 +16,7 @@ FIXTURES = Path(os.environ.get("QUESTDB_FIXTURES", REPO / "build/fixtures")).res
 
 # Parquet partitions inside a table: while this is False, a query that needs one must raise an error that says
 # "not supported yet" and names the partition; when it is True the pq_* cases are compared like all others.
-PARQUET_SUPPORTED = False
+PARQUET_SUPPORTED = True
 
 PARQUET_CASES = [
     "pq_add_cols_after", "pq_add_cols_o3", "pq_all", "pq_back_native", "pq_bypass", "pq_codecs", "pq_dedup",

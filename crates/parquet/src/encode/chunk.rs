@@ -84,11 +84,6 @@ impl ChunkBuilder {
         self.uncompressed
     }
 
-    /// The number of data pages.
-    pub fn pages(&self) -> usize {
-        self.pages.len()
-    }
-
     /// Adds a data page.
     pub fn push(&mut self, body: Body) -> Result<()> {
         let has_levels = self.descr.max_def_level() > 0;

@@ -67,7 +67,7 @@ pub fn encode_bits(bits: &[u8], count: usize, out: &mut Vec<u8>) {
     let whole = bits.get(..count / 8).unwrap_or_default();
     let mut literals = 0;
     let mut at = 0;
-    let mut flush = |from: usize, to: usize, out: &mut Vec<u8>| {
+    let flush = |from: usize, to: usize, out: &mut Vec<u8>| {
         let bytes = whole.get(from..to).unwrap_or_default();
         if !bytes.is_empty() {
             varint(((bytes.len() as u64) << 1) | 1, out);

@@ -48,6 +48,9 @@ pub struct SymbolEncoder {
     /// For each key the number of the last page that used it, from 1; 0 for none.
     last_page: Vec<u32>,
     page_keys: Vec<u32>,
+    largest: Option<u32>,
+    /// Bytes of all symbols used.
+    used_bytes: u64,
     /// Smallest and largest key of each page, by value.
     page_bounds: Vec<Option<(u32, u32)>>,
 }
@@ -77,6 +80,8 @@ impl SymbolEncoder {
             nulls: 0,
             last_page: Vec::new(),
             page_keys: Vec::new(),
+            largest: None,
+            used_bytes: 0,
             page_bounds: Vec::new(),
         })
     }
@@ -138,6 +143,11 @@ impl SymbolEncoder {
                 Error::invalid_input("a symbol key is outside the symbol table").expected(format_args!("a key below {table}")).found(key)
             })?;
             if *last != page {
+                if *last == 0 {
+                    let length = self.symbols.as_ref().map_or(0, |symbols| symbols.value_length(key as usize));
+                    self.used_bytes += length.max(0) as u64;
+                    self.largest = self.largest.max(Some(key));
+                }
                 *last = page;
                 self.page_keys.push(key);
             }
@@ -181,7 +191,7 @@ impl SymbolEncoder {
 
     /// The dictionary page's body: lengths and bytes.
     fn dictionary(&self) -> (Vec<u8>, usize) {
-        let count = self.last_page.iter().rposition(|page| *page > 0).map_or(0, |last| last + 1);
+        let count = self.largest.map_or(0, |largest| largest as usize + 1);
         let mut body = Vec::new();
         for (key, page) in self.last_page.iter().take(count).enumerate() {
             let text = if *page > 0 { self.text(key as u32) } else { "" };
@@ -252,8 +262,10 @@ impl ColumnEncoder for SymbolEncoder {
     }
 
     fn size(&self) -> u64 {
-        let open = self.keys.len() * usize::from(rle::bit_width(self.last_page.len() as u32)) / 8 + self.valid.len();
-        self.chunk.size() + open as u64 + self.dictionary_size()
+        let width = usize::from(rle::bit_width(self.largest.unwrap_or(0)));
+        let open = self.keys.len() * width / 8 + self.valid.len();
+        let lengths = self.largest.map_or(0, |largest| (u64::from(largest) + 1) * 4);
+        self.chunk.size() + open as u64 + lengths + self.used_bytes
     }
 
     fn close(mut self: Box<Self>) -> Result<Vec<EncodedChunk>> {
@@ -263,22 +275,20 @@ impl ColumnEncoder for SymbolEncoder {
     }
 }
 
-impl SymbolEncoder {
-    fn dictionary_size(&self) -> u64 {
-        let count = self.last_page.iter().rposition(|page| *page > 0).map_or(0, |last| last + 1);
-        count as u64 * 4 + self.used().map(|text| text.len() as u64).sum::<u64>()
-    }
+/// The last character boundary within [`BOUND_BYTES`].
+fn boundary(text: &str) -> usize {
+    (0..=text.len().min(BOUND_BYTES)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// A prefix, and whether it is the whole text.
 fn lower_bound(text: &str) -> (&[u8], bool) {
-    let cut = text.floor_char_boundary(BOUND_BYTES);
+    let cut = boundary(text);
     (text.as_bytes().get(..cut).unwrap_or_default(), cut == text.len())
 }
 
 /// The text, or the shortest text above all that begin like it; the text itself when there is none.
 fn upper_bound(text: &str) -> (Vec<u8>, bool) {
-    let cut = text.floor_char_boundary(BOUND_BYTES);
+    let cut = boundary(text);
     if cut == text.len() {
         return (text.as_bytes().to_vec(), true);
     }

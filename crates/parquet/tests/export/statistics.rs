@@ -7,6 +7,8 @@ use arrow_array::{
     ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use parquet::basic::{ColumnOrder, Encoding};
+use parquet::column::page::Page;
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use questdb_parquet::ColumnHint;
 
@@ -121,4 +123,60 @@ fn statistics_can_be_left_out_but_not_of_the_designated_timestamp() {
     assert!(metadata.row_group(0).column(1).statistics().is_none());
     assert!(metadata.row_group(0).column(1).offset_index_offset().is_some());
     assert!(metadata.file_metadata().key_value_metadata().is_none(), "without type codes the file is not QuestDB's");
+}
+
+#[test]
+fn symbol_chunks_keep_the_tables_keys() {
+    for version in ["1", "2"] {
+        for null_every in [0, 3, 1] {
+            let temp = Temp::new();
+            let table: StringArray = ["aa", "bb", "cc", "zz", "yy", "unused"].into_iter().map(Some).collect();
+            let keys = Int32Array::from_iter((0..50_000).map(|i| {
+                (null_every == 0 || i % null_every != 0).then_some([0, 1, 2, 4][i as usize / 7 % 4])
+            }));
+            let column = DictionaryArray::<Int32Type>::new(keys, Arc::new(table));
+            let rows = batch(vec![("s", Arc::new(column) as ArrayRef)]);
+            let hints = [ColumnHint { questdb_type: Some(12), ..ColumnHint::default() }];
+            let pairs = [("parquet_version", version.into()), ("row_group_size", 30_000.into())];
+            export(&temp.join("a"), &[rows.clone()], &hints, options(&pairs)).unwrap();
+            let path = temp.join("a.parquet");
+            crate::files::assert_same(&rows, &read_all(&path), &format!("version {version}, NULL every {null_every}"));
+            let file = Arc::new(std::fs::File::open(&path).unwrap());
+            let metadata = metadata(&path);
+            for group in metadata.row_groups() {
+                let chunk = group.column(0);
+                let pages: Vec<Page> =
+                    SerializedPageReader::new(Arc::clone(&file), chunk, group.num_rows() as usize, None).unwrap().map(Result::unwrap).collect();
+                let dictionaries = pages.iter().filter(|page| page.is_dictionary_page()).count();
+                assert_eq!(dictionaries, 1, "exactly one dictionary page");
+                let Page::DictionaryPage { buf, num_values, .. } = &pages[0] else { panic!("the dictionary page is first") };
+                let expected = if null_every == 1 { (0, 0) } else { (5, 5 * 4 + 8) };
+                assert_eq!((*num_values, buf.len()), expected, "keys up to the largest used, unused ones empty");
+                let Statistics::ByteArray(values) = chunk.statistics().unwrap() else { panic!() };
+                let bounds = values.min_opt().zip(values.max_opt()).map(|(min, max)| (min.data().to_vec(), max.data().to_vec()));
+                assert_eq!(bounds, (null_every != 1).then(|| (b"aa".to_vec(), b"yy".to_vec())));
+                let nulls = match null_every { 0 => 0, 1 => group.num_rows(), _ => group.num_rows() / 3 };
+                assert!(values.null_count_opt().unwrap().abs_diff(nulls as u64) <= 1);
+                assert!(chunk.column_index_offset().is_some() && chunk.offset_index_offset().is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_symbol_table_may_grow_but_not_change() {
+    let temp = Temp::new();
+    let part = |table: &[&str], keys: &[i32]| {
+        let table: StringArray = table.iter().map(Some).collect();
+        let column = DictionaryArray::<Int32Type>::new(Int32Array::from(keys.to_vec()), Arc::new(table));
+        batch(vec![("s", Arc::new(column) as ArrayRef)])
+    };
+    let hints = [ColumnHint { symbol: true, ..ColumnHint::default() }];
+    let grown = [part(&["a", "b"], &[0, 1]), part(&["a", "b", "c"], &[2, 0]), part(&["a"], &[0])];
+    export(&temp.join("grown"), &grown, &hints, options(&[])).unwrap();
+    let back = arrow_cast::cast(read_all(&temp.join("grown.parquet")).column(0), &arrow_schema::DataType::Utf8).unwrap();
+    assert_eq!(back.as_ref(), &StringArray::from(vec!["a", "b", "c", "a", "a"]));
+    let changed = [part(&["a", "b"], &[0, 1]), part(&["x", "b"], &[0, 1])];
+    let error = export(&temp.join("changed"), &changed, &hints, options(&[])).unwrap_err().to_string();
+    assert!(error.starts_with("the symbol table changed between two batches, column \"s\""), "{error}");
 }

@@ -177,8 +177,8 @@ mod tests {
         let (k, v) = files();
         assert_eq!(rows(&k, &v, 0, 10).unwrap(), [0, 2, 7]);
         assert_eq!(rows(&k, &v, 0, 7).unwrap(), [0, 2]);
-        assert_eq!(rows(&k, &v, 1, 10).unwrap(), []);
-        assert_eq!(rows(&k, &v, 99, 10).unwrap(), [], "a key newer than the index");
+        assert!(rows(&k, &v, 1, 10).unwrap().is_empty());
+        assert!(rows(&k, &v, 99, 10).unwrap().is_empty(), "a key newer than the index");
     }
 
     #[test]

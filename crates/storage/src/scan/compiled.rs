@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::filter::{CompareOp, Filter, Literal};
-use super::morsel::{OpenPartition, RowSet};
+use super::morsel::{Buffers, OpenPartition, RowSet};
 use crate::error::{Error, Result};
 use crate::format::symbol_table::SymbolTable;
 use crate::table::Snapshot;
-use crate::types::{ColumnSink, Fixed, NestedDoubles, NullMask, Scratch, StringSlots, ValueType};
+use crate::types::{ColumnSink, Fixed, NestedDoubles, NullMask, StringSlots, ValueType};
 
 /// Rows that are tested at once; a multiple of 64.
 pub(super) const WINDOW: usize = 2048;
@@ -24,8 +24,9 @@ pub(super) struct CompiledFilter {
     columns: Vec<(usize, ValueType)>,
 }
 
+/// A part of a compiled filter.
 #[derive(Debug)]
-enum Node {
+pub(super) enum Node {
     /// Every row passes.
     Pass,
     And(Vec<Node>),
@@ -37,8 +38,9 @@ enum Node {
     },
 }
 
+/// A test of one column.
 #[derive(Debug)]
-enum Test {
+pub(super) enum Test {
     Null {
         negated: bool,
     },
@@ -63,7 +65,7 @@ pub(super) struct KeySet {
 
 /// A constant as it is compared.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-enum Number {
+pub(super) enum Number {
     Int(i128),
     UInt(u128),
     Float(f64),
@@ -89,7 +91,12 @@ impl KeySet {
         self.bits.get(key / 64).is_some_and(|word| word >> (key % 64) & 1 != 0)
     }
 
-    fn keys(&self) -> impl Iterator<Item = u32> + '_ {
+    /// Number of keys.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = u32> + '_ {
         (0u32..).zip(&self.bits).flat_map(|(i, word)| {
             (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| i * 64 + bit)
         })
@@ -102,6 +109,15 @@ impl CompiledFilter {
         let mut compiled = Self { root: Node::Pass, columns: Vec::new() };
         compiled.root = compiled.compile(filter, snapshot, raw, true)?;
         Ok((!matches!(compiled.root, Node::Pass)).then_some(compiled))
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Position in the snapshot and value type of the column that a test names.
+    pub(super) fn column(&self, slot: usize) -> Option<(usize, ValueType)> {
+        self.columns.get(slot).copied()
     }
 
     fn compile(&mut self, filter: &Filter, snapshot: &Snapshot, raw: bool, top: bool) -> Result<Node> {
@@ -238,12 +254,12 @@ impl CompiledFilter {
         raw: bool,
         rows: &RowSet,
         window: &mut FilterWindow,
-        scratch: &mut Scratch,
+        buffers: &mut Buffers,
     ) -> Result<Mask> {
         window.columns.resize_with(self.columns.len(), FilterColumn::default);
         for ((column, value_type), values) in self.columns.iter().zip(&mut window.columns) {
             values.reset(*value_type);
-            partition.decode(*column, raw, rows, scratch, values)?;
+            partition.decode(*column, raw, rows, buffers, values)?;
         }
         Ok(evaluate(&self.root, &window.columns, rows.len()))
     }

@@ -9,6 +9,7 @@ mod filter;
 mod interval;
 mod morsel;
 mod plan;
+mod prune;
 mod reader;
 mod scanner;
 

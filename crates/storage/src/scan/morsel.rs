@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use super::interval::IntervalSet;
 use crate::error::{Error, Result};
+use crate::parquet::{GroupCache, ParquetFile};
 use crate::table::{ColumnRows, Partition, Snapshot};
 use crate::types::{self, ColumnSink, ColumnType, Rows, Scratch};
 
@@ -39,12 +41,27 @@ pub(super) struct OpenPartition {
     pub(super) snapshot: Snapshot,
     pub(super) partition: Partition,
     columns: Vec<OnceLock<Result<Arc<ColumnRows>>>>,
+    parquet: OnceLock<Result<Arc<ParquetFile>>>,
+}
+
+/// What one thread reuses from chunk to chunk.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    pub(super) scratch: Scratch,
+    /// Decoded column chunks of Parquet partitions.
+    pub(super) groups: GroupCache,
 }
 
 impl OpenPartition {
     pub(super) fn new(table: usize, snapshot: &Snapshot, partition: &Partition) -> Self {
         let columns = snapshot.columns().iter().map(|_| OnceLock::new()).collect();
-        Self { table, snapshot: snapshot.clone(), partition: partition.clone(), columns }
+        Self {
+            table,
+            snapshot: snapshot.clone(),
+            partition: partition.clone(),
+            columns,
+            parquet: OnceLock::new(),
+        }
     }
 
     /// The rows of column `index`.
@@ -64,19 +81,35 @@ impl OpenPartition {
         opened.as_deref().map_err(Clone::clone)
     }
 
+    /// The file of a Parquet partition; `None` for a native one.
+    pub(super) fn parquet(&self) -> Result<Option<&Arc<ParquetFile>>> {
+        if !self.partition.entry.parquet {
+            return Ok(None);
+        }
+        let opened =
+            self.parquet.get_or_init(|| ParquetFile::open(&self.snapshot, &self.partition).map(Arc::new));
+        opened.as_ref().map(Some).map_err(Clone::clone)
+    }
+
     /// Decodes `rows` of column `index` into `sink`.
     pub(super) fn decode<S: ColumnSink>(
         &self,
         index: usize,
         raw: bool,
         rows: &RowSet,
-        scratch: &mut Scratch,
+        buffers: &mut Buffers,
         sink: &mut S,
     ) -> Result<()> {
         let Some(column) = self.snapshot.columns().get(index) else {
             return Err(Error::invalid_input(format!("table has no column {index}")));
         };
-        decode_rows(column.column_type, raw, self.column(index)?, rows, scratch, sink)
+        let decoded = self.parquet().and_then(|file| match file {
+            None => {
+                decode_rows(column.column_type, raw, self.column(index)?, rows, &mut buffers.scratch, sink)
+            }
+            Some(file) => decode_groups(column.column_type, raw, (file, index), rows, buffers, sink),
+        });
+        decoded
             .map_err(|e| self.place(e.in_column(&column.name)))
             .map_err(|e| self.snapshot.explain(e, Some(&self.partition)))
     }
@@ -131,11 +164,72 @@ fn decode_rows<S: ColumnSink>(
     Ok(())
 }
 
+/// Decodes `rows` of a Parquet partition, row group by row group.
+fn decode_groups<S: ColumnSink>(
+    column_type: ColumnType,
+    raw: bool,
+    (file, index): (&Arc<ParquetFile>, usize),
+    rows: &RowSet,
+    buffers: &mut Buffers,
+    sink: &mut S,
+) -> Result<()> {
+    if let ColumnType::Unknown(code) = column_type {
+        return Err(types::unknown(code));
+    }
+    if !file.has_column(index) {
+        return types::missing(column_type, rows.len(), sink);
+    }
+    let Buffers { scratch, groups } = buffers;
+    match rows {
+        RowSet::Range(range) => {
+            let mut start = range.start;
+            while start < range.end {
+                let (position, group) = file.group_of(start)?;
+                let end = range.end.min(group.first_row.saturating_add(group.rows));
+                let rows = Rows::Range { start: start - group.first_row, len: (end - start) as usize };
+                groups.column(file, index, position)?.read(column_type, raw, rows, scratch, sink)?;
+                start = end;
+            }
+        }
+        RowSet::List(list) => {
+            let mut left = list.as_slice();
+            while let Some(first) = left.first() {
+                let (position, group) = file.group_of(u64::from(*first))?;
+                let end = group.first_row.saturating_add(group.rows);
+                let (now, later) = left.split_at(left.partition_point(|row| u64::from(*row) < end));
+                let base = u32::try_from(group.first_row).unwrap_or(u32::MAX);
+                let rows = Rows::List { rows: now, base };
+                groups.column(file, index, position)?.read(column_type, raw, rows, scratch, sink)?;
+                left = later;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A part of a morsel: rows of one partition that are still to be filtered.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) partition: Arc<OpenPartition>,
+    pub(super) part: Part,
+}
+
+/// Rows of a partition as they are handed out.
+#[derive(Debug)]
+pub(super) struct Part {
     pub(super) rows: RowSet,
+    /// The rows are a row group of a Parquet partition, of which only those in these intervals are needed. Whoever
+    /// gets the part finds them: that takes decoding the timestamps.
+    pub(super) narrow: Option<IntervalSet>,
+    /// Not to be cut up: a row group is decoded as a whole.
+    pub(super) whole: bool,
+}
+
+impl Part {
+    /// Any rows of a native partition.
+    pub(super) fn native(rows: RowSet) -> Self {
+        Self { rows, narrow: None, whole: false }
+    }
 }
 
 /// Work for one thread.

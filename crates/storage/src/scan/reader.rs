@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::compiled::{CompiledFilter, FilterWindow, Mask, WINDOW};
-use super::morsel::{Chunk, Morsel, RowSet};
+use super::morsel::{Buffers, Chunk, Morsel, Part, Piece, RowSet};
 use super::plan::Projected;
-use super::scanner::Scanner;
+use super::scanner::{search, Scanner};
 use crate::error::{Error, Result};
-use crate::types::{ColumnSink, Scratch};
+use crate::types::ColumnSink;
 
 /// Windows in a row that may pass without a match before a chunk is returned all the same, so that the
 /// caller can react to an interrupt.
@@ -22,7 +22,7 @@ pub struct Reader {
     piece: usize,
     done: usize,
     window: FilterWindow,
-    scratch: Scratch,
+    buffers: Buffers,
 }
 
 impl Reader {
@@ -34,7 +34,7 @@ impl Reader {
             piece: 0,
             done: 0,
             window: FilterWindow::default(),
-            scratch: Scratch::default(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -43,7 +43,7 @@ impl Reader {
         let mut chunk = Chunk::default();
         let mut fruitless = 0usize;
         loop {
-            let Some(morsel) = self.morsel.take() else {
+            let Some(mut morsel) = self.morsel.take() else {
                 match self.scanner.claim()? {
                     None => return Ok(None),
                     Some(morsel) => {
@@ -54,7 +54,7 @@ impl Reader {
                 continue;
             };
             chunk.morsel = morsel.index;
-            let more = self.fill(&morsel, &mut chunk, max_rows, &mut fruitless)?;
+            let more = self.fill(&mut morsel, &mut chunk, max_rows, &mut fruitless)?;
             if more {
                 self.morsel = Some(morsel);
             }
@@ -67,14 +67,17 @@ impl Reader {
     /// Adds rows of `morsel` to `chunk` until it is full enough; `false` when the morsel is used up.
     fn fill(
         &mut self,
-        morsel: &Morsel,
+        morsel: &mut Morsel,
         chunk: &mut Chunk,
         max_rows: usize,
         fruitless: &mut usize,
     ) -> Result<bool> {
         let scanner = Arc::clone(&self.scanner);
-        while let Some(piece) = morsel.pieces.get(self.piece) {
-            let left = piece.rows.len().saturating_sub(self.done);
+        loop {
+            self.narrow(morsel)?;
+            let Some(piece) = morsel.pieces.get(self.piece) else { return Ok(false) };
+            let all = &piece.part.rows;
+            let left = all.len().saturating_sub(self.done);
             if left == 0 {
                 self.piece += 1;
                 self.done = 0;
@@ -86,7 +89,7 @@ impl Reader {
                 if room == 0 {
                     return Ok(true);
                 }
-                let rows = slice(&piece.rows, self.done, left.min(room));
+                let rows = slice(all, self.done, left.min(room));
                 self.done += rows.len();
                 chunk.push(&piece.partition, rows);
                 continue;
@@ -95,7 +98,7 @@ impl Reader {
             if room < max_rows.div_ceil(2) {
                 return Ok(true);
             }
-            let rows = slice(&piece.rows, self.done, left.min(room).min(WINDOW));
+            let rows = slice(all, self.done, left.min(room).min(WINDOW));
             self.done += rows.len();
             let mask = self.test(filter, morsel, table.plan.raw_types, &rows)?;
             // Rows must not be left out because of values that were torn.
@@ -110,12 +113,36 @@ impl Reader {
                 None => *fruitless += 1,
             }
         }
-        Ok(false)
+    }
+
+    /// Replaces a row group of which only some time is needed by its rows of that time.
+    fn narrow(&mut self, morsel: &mut Morsel) -> Result<()> {
+        let Some(piece) = morsel.pieces.get_mut(self.piece) else { return Ok(()) };
+        let (Some(intervals), RowSet::Range(range)) = (piece.part.narrow.take(), &piece.part.rows) else {
+            return Ok(());
+        };
+        let partition = Arc::clone(&piece.partition);
+        let (Some(timestamp), Some(file)) = (partition.snapshot.timestamp(), partition.parquet()?) else {
+            return Ok(());
+        };
+        let first_row = range.start;
+        let mut find = || {
+            let (position, group) = file.group_of(first_row)?;
+            let column = self.buffers.groups.column(file, timestamp, position)?;
+            column.native().map(|times| search(times, group.rows, &intervals)).transpose()
+        };
+        let Some(ranges) = find().map_err(|e| partition.place(e))? else { return Ok(()) };
+        let pieces = ranges.into_iter().map(|r| Piece {
+            partition: Arc::clone(&partition),
+            part: Part::native(RowSet::Range(first_row + r.start..first_row + r.end)),
+        });
+        morsel.pieces.splice(self.piece..=self.piece, pieces.collect::<Vec<_>>());
+        Ok(())
     }
 
     fn test(&mut self, filter: &CompiledFilter, morsel: &Morsel, raw: bool, rows: &RowSet) -> Result<Mask> {
         let Some(piece) = morsel.pieces.get(self.piece) else { return Ok([0; WINDOW / 64]) };
-        filter.evaluate(&piece.partition, raw, rows, &mut self.window, &mut self.scratch)
+        filter.evaluate(&piece.partition, raw, rows, &mut self.window, &mut self.buffers)
     }
 
     /// Whether the columns of `chunk` that were read belong to the snapshot: to be asked after reading the
@@ -137,7 +164,7 @@ impl Reader {
                         *column,
                         plan.raw_types,
                         &segment.rows,
-                        &mut self.scratch,
+                        &mut self.buffers,
                         sink,
                     )?;
                 }

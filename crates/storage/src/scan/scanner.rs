@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compiled::CompiledFilter;
 use super::interval::{Interval, IntervalSet};
-use super::morsel::{Morsel, OpenPartition, Piece, RowSet};
+use super::morsel::{Morsel, OpenPartition, Part, Piece, RowSet};
 use super::plan::{Decision, ScanPlan};
 use crate::error::{Error, Result};
+use crate::parquet::ParquetFile;
 use crate::source::Source;
 use crate::table::{ColumnRows, Partition};
 
@@ -68,14 +69,19 @@ fn open_early(tables: &[TableScan]) -> Result<()> {
             continue;
         }
         let partitions = table.plan.selected().filter_map(|p| table.plan.snapshot.partitions().get(p.index));
-        for partition in partitions.take_while(|p| !p.entry.parquet) {
-            left = match left.checked_sub(columns.len()) {
+        for partition in partitions {
+            let files = if partition.entry.parquet { 1 } else { columns.len() };
+            left = match left.checked_sub(files) {
                 Some(left) => left,
                 None => return Ok(()),
             };
             let open = OpenPartition::new(number, &table.plan.snapshot, partition);
             // An error counts when the column is read, and only then.
-            columns.iter().for_each(|column| drop(open.column(*column)));
+            if partition.entry.parquet {
+                drop(open.parquet());
+            } else {
+                columns.iter().for_each(|column| drop(open.column(*column)));
+            }
             let mut opened = table.opened.lock().unwrap_or_else(PoisonError::into_inner);
             opened.insert(partition.index, Arc::new(open));
         }
@@ -91,7 +97,7 @@ struct Queue {
     /// Next entry of the table's plan.
     entry: usize,
     /// Rows of the partition that is being cut up.
-    current: Option<(Arc<OpenPartition>, Vec<RowSet>)>,
+    current: Option<(Arc<OpenPartition>, Vec<Part>)>,
     /// Set by an error: nothing is handed out any more.
     failed: bool,
 }
@@ -165,14 +171,24 @@ impl Scanner {
                     false => break,
                 }
             };
-            let Some(set) = left.pop() else {
+            let Some(part) = left.pop() else {
                 queue.current = None;
                 continue;
             };
-            let (now, later) = split(set, MORSEL_ROWS - rows);
-            left.extend(later);
+            if part.whole {
+                let len = part.rows.len() as u64;
+                if rows > 0 && rows + len > MORSEL_ROWS {
+                    left.push(part);
+                    break;
+                }
+                rows += len;
+                pieces.push(Piece { partition: Arc::clone(partition), part });
+                continue;
+            }
+            let (now, later) = split(part.rows, MORSEL_ROWS - rows);
+            left.extend(later.map(Part::native));
             rows += now.len() as u64;
-            pieces.push(Piece { partition: Arc::clone(partition), rows: now });
+            pieces.push(Piece { partition: Arc::clone(partition), part: Part::native(now) });
         }
         self.claimed_rows.fetch_add(rows, Ordering::Relaxed);
         if pieces.is_empty() {
@@ -200,15 +216,20 @@ impl Scanner {
                 Decision::Search(intervals) => Some(intervals),
             };
             let open = table.open(queue.table, planned.index, partition);
-            let found = needed_rows(table, &open, intervals).map_err(|e| open.place(e));
-            let mut sets = found.map_err(|e| open.snapshot.explain(e, Some(&open.partition)))?;
+            let needed = open.parquet().and_then(|file| match file {
+                None => needed_rows(table, &open, intervals)
+                    .map(|sets| sets.into_iter().map(Part::native).collect()),
+                Some(file) => needed_groups(table, file, intervals),
+            });
+            let found: Result<Vec<Part>> = needed.map_err(|e| open.place(e));
+            let mut parts = found.map_err(|e| open.snapshot.explain(e, Some(&open.partition)))?;
             if intervals.is_some() || table.filter.is_some() {
                 open.check()?;
             }
-            let needed = sets.iter().fold(0u64, |sum, set| sum.saturating_add(set.len() as u64));
+            let needed = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows.len() as u64));
             self.claimed_rows.fetch_add(partition.rows().saturating_sub(needed), Ordering::Relaxed);
-            sets.reverse();
-            queue.current = Some((open, sets));
+            parts.reverse();
+            queue.current = Some((open, parts));
             return Ok(true);
         }
         Ok(false)
@@ -230,6 +251,38 @@ fn split(set: RowSet, limit: u64) -> (RowSet, Option<RowSet>) {
             (RowSet::List(rows), Some(RowSet::List(rest)))
         }
     }
+}
+
+/// Row groups of a Parquet partition that can hold rows of the filter, in order.
+fn needed_groups(
+    table: &TableScan,
+    file: &ParquetFile,
+    intervals: Option<&IntervalSet>,
+) -> Result<Vec<Part>> {
+    let snapshot = &table.plan.snapshot;
+    let mut parts = Vec::with_capacity(file.groups().len());
+    for (index, group) in file.groups().iter().enumerate().filter(|(_, group)| group.rows > 0) {
+        let known = snapshot.timestamp().and_then(|timestamp| file.time_range(timestamp, index));
+        let narrow = match (intervals, known) {
+            (None, _) => None,
+            (Some(intervals), None) => Some(intervals.clone()),
+            (Some(intervals), Some((first, last))) => {
+                let inside = intervals.within(first, last);
+                if inside.is_empty() {
+                    continue;
+                }
+                Some(inside).filter(|inside| *inside != IntervalSet::between(first, last))
+            }
+        };
+        if let Some(filter) = &table.filter {
+            if !filter.may_match(file, snapshot, index)? {
+                continue;
+            }
+        }
+        let rows = RowSet::Range(group.first_row..group.first_row.saturating_add(group.rows));
+        parts.push(Part { rows, narrow, whole: true });
+    }
+    Ok(parts)
 }
 
 /// Rows of a partition that can satisfy the filter, as far as time and indexes tell, in order.
@@ -277,7 +330,8 @@ fn time_ranges(open: &OpenPartition, intervals: &IntervalSet) -> Result<Vec<Rang
     search(source, rows, intervals).map_err(|e| e.in_column(&name))
 }
 
-fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
+/// The rows of each interval among the first `rows` of a file of timestamps.
+pub(super) fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
     let at = |row: u64| {
         let mut value = [0u8; 8];
         source.read_into(row.saturating_mul(8), &mut value)?;

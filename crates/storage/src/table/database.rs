@@ -43,6 +43,11 @@ pub struct Listed {
 pub type Listing = Vec<Listed>;
 
 impl Listed {
+    /// Whether this is a view: it has a query but no data.
+    pub fn is_view(&self) -> bool {
+        self.kind == TableKind::View
+    }
+
     /// Whether this is one of the server's own tables, hidden by default.
     pub fn is_system(&self) -> bool {
         self.name.starts_with("sys.") || self.name.starts_with("telemetry") || self.name == "_query_trace"

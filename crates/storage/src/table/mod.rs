@@ -10,6 +10,7 @@ mod watch;
 
 pub use column::{Column, SymbolFiles};
 pub use database::{closest, Database, Listed, Listing};
+pub(crate) use partition::{missing as missing_file, PARQUET_FILE};
 pub use partition::{ColumnRows, DetachedPartition, Partition};
 pub use snapshot::{Snapshot, SnapshotMode};
 pub use table::Table;

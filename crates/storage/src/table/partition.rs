@@ -108,7 +108,8 @@ impl Partition {
         Ok((first, last))
     }
 
-    /// Opens the files of `column`. `symbols` is its table, for a SYMBOL column.
+    /// Opens the files of `column` in a native partition ([`crate::parquet`] reads the others). `symbols` is the
+    /// table of a SYMBOL column.
     ///
     /// # Errors
     /// Parquet partitions, unknown types, missing and short files.
@@ -129,11 +130,8 @@ impl Partition {
         symbols: Option<Arc<SymbolTable>>,
     ) -> Result<ColumnRows> {
         if self.entry.parquet {
-            return Err(Error::unsupported("partition is stored as Parquet, which is not supported yet")
-                .in_file(&self.path(snapshot).join(PARQUET_FILE))
-                .hint(
-                    "Restrict the query to native partitions, or read the file itself with read_parquet.",
-                ));
+            return Err(Error::invalid_input("a Parquet partition has no column files")
+                .in_file(&self.path(snapshot).join(PARQUET_FILE)));
         }
         let storage = match (column.column_type.storage(), column.column_type) {
             (Some(storage), _) => storage,
@@ -317,12 +315,12 @@ fn first_and_last(files: &dyn Files, path: &Path, rows: u64) -> Result<(i64, i64
 }
 
 /// Says what is really missing when a column file could not be opened.
-fn missing(error: Error, files: &dyn Files, dir: &Path) -> Error {
+pub(crate) fn missing(error: Error, files: &dyn Files, dir: &Path) -> Error {
     if error.kind() != ErrorKind::NotFound {
         return error;
     }
     match files.kind(dir) {
-        Ok(Some(FileKind::Directory)) => error.hint("The column file is missing from its partition."),
+        Ok(Some(FileKind::Directory)) => error.hint("The file is missing from its partition."),
         Ok(Some(_)) => Error::corrupt("partition is not a directory", "a directory", "a file").in_file(dir),
         Ok(None) => Error::new(ErrorKind::NotFound, "partition directory does not exist").in_file(dir),
         Err(error) => error,

@@ -76,6 +76,11 @@ impl Table {
         &self.dir
     }
 
+    /// How its files are opened.
+    pub(crate) fn files(&self) -> &dyn Files {
+        self.files.as_ref()
+    }
+
     /// The state of the table now.
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.snapshot_in(SnapshotMode::Automatic)

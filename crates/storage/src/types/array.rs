@@ -56,7 +56,7 @@ pub(super) fn decode<S: ColumnSink>(
 }
 
 /// Appends one array given its bytes and where they stand in the file.
-fn push_array(bytes: &[u8], offset: u64, dims: usize, doubles: &mut NestedDoubles) -> Result<()> {
+pub(crate) fn push_array(bytes: &[u8], offset: u64, dims: usize, doubles: &mut NestedDoubles) -> Result<()> {
     let header = dims * 4;
     let padded = header + (8 - (offset as usize + header) % 8) % 8;
     let shape: Vec<i32> = bytes
@@ -97,7 +97,7 @@ fn push_array(bytes: &[u8], offset: u64, dims: usize, doubles: &mut NestedDouble
 }
 
 /// Appends a list of `length` to `level`; its elements are appended to the next level afterwards.
-fn push_list(doubles: &mut NestedDoubles, level: usize, length: u64) {
+pub(crate) fn push_list(doubles: &mut NestedDoubles, level: usize, length: u64) {
     if let Some(lists) = doubles.levels.get_mut(level) {
         let start = lists.last().map_or(0, |(start, len)| start + len);
         lists.push((start, length));

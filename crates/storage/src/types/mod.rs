@@ -27,8 +27,12 @@ mod varchar;
 
 use std::fmt;
 
+pub(crate) use array::{push_array, push_list};
+pub(crate) use sink::INLINE;
 pub use sink::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, View};
 pub use source::{ColumnSource, Rows, Scratch};
+pub(crate) use symbol::{check as check_keys, NULL_KEY};
+pub(crate) use uuid::NULL as UUID_NULL;
 
 use crate::error::{Error, Result};
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use super::{ColumnSink, ColumnSource, Rows};
 
 /// NULL of UUID and LONG128.
-pub(super) const NULL: u128 = 0x8000_0000_0000_0000_8000_0000_0000_0000;
+pub(crate) const NULL: u128 = 0x8000_0000_0000_0000_8000_0000_0000_0000;
 
 pub(super) fn decode<S: ColumnSink>(source: &ColumnSource, rows: Rows<'_>, sink: &mut S) -> Result<()> {
     sink.fixed::<u128>(rows.len(), |values| source.read(rows, values), |v| *v == NULL)

@@ -1,0 +1,248 @@
+//! One Parquet partition (docs/format.md §9).
+
+use std::sync::Arc;
+
+use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use arrow_schema::{Field, Schema};
+
+use super::chunk::{self, guarded, Stretch};
+use super::column::{wanted_type, GroupColumn};
+use super::{footer, pages};
+use crate::error::{Error, Result};
+use crate::source::{Access, Source};
+use crate::table::{missing_file, Column, Partition, Snapshot, PARQUET_FILE};
+use crate::types::ColumnType;
+
+/// An open Parquet partition: its footer, and where the live columns are in it.
+#[derive(Debug)]
+pub struct ParquetFile {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) metadata: ArrowReaderMetadata,
+    groups: Vec<RowGroup>,
+    /// By position in the snapshot.
+    columns: Vec<Option<FileColumn>>,
+    snapshot: Snapshot,
+}
+
+/// A row group. Rows are in the order of the footer, not in that of offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowGroup {
+    /// First row, counted from the start of the partition.
+    pub first_row: u64,
+    /// Number of rows.
+    pub rows: u64,
+    /// Position in the footer.
+    pub(super) index: usize,
+}
+
+/// A live column in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FileColumn {
+    /// Position below the schema's root.
+    root: usize,
+    /// Position among the primitive columns.
+    pub(super) leaf: usize,
+    pub(super) column_type: ColumnType,
+}
+
+impl ParquetFile {
+    /// Opens the file of `partition` and reads its footer.
+    ///
+    /// # Errors
+    /// A file that is missing, short, no Parquet, of another table, or has another number of rows than `_txn` says.
+    pub fn open(snapshot: &Snapshot, partition: &Partition) -> Result<Self> {
+        let place = |e: Error| e.in_partition(&partition.directory()).in_table(snapshot.name());
+        Self::try_open(snapshot, partition).map_err(place)
+    }
+
+    fn try_open(snapshot: &Snapshot, partition: &Partition) -> Result<Self> {
+        let dir = partition.path(snapshot);
+        let path = dir.join(PARQUET_FILE);
+        let size = partition.entry.parquet_size.ok_or_else(|| {
+            Error::corrupt("Parquet partition has no size in _txn", "the size of its file", "none")
+                .in_file(&path)
+        })?;
+        let source = snapshot
+            .files()
+            .open(&path, Access::Column { needed: size })
+            .map_err(|e| missing_file(e, snapshot.files(), &dir))?;
+        let metadata = Arc::new(footer::read(source.as_ref())?);
+        let place = |e: Error| e.in_file(&path);
+        let groups = row_groups(&metadata, snapshot, partition).map_err(place)?;
+        let columns = match_columns(&metadata, snapshot).map_err(place)?;
+        let metadata = arrow_metadata(metadata, &columns).map_err(place)?;
+        Ok(Self { source, metadata, groups, columns, snapshot: snapshot.clone() })
+    }
+
+    /// The row groups, in the order of rows.
+    pub fn groups(&self) -> &[RowGroup] {
+        &self.groups
+    }
+
+    /// Whether the file holds column `index` of the snapshot; one that was added later it does not.
+    pub fn has_column(&self, index: usize) -> bool {
+        self.column(index).is_some()
+    }
+
+    /// The row group of row `row`.
+    pub(crate) fn group_of(&self, row: u64) -> Result<(usize, RowGroup)> {
+        let behind = self.groups.partition_point(|group| group.first_row <= row);
+        let index = behind.saturating_sub(1);
+        match self.groups.get(index) {
+            Some(group) if row < group.first_row.saturating_add(group.rows) => Ok((index, *group)),
+            _ => Err(Error::invalid_input(format!("partition has no row {row}")).in_file(self.source.path())),
+        }
+    }
+
+    /// Decodes column `index` of the snapshot in the row group at position `group`.
+    pub(super) fn decode(&self, index: usize, group: usize) -> Result<GroupColumn> {
+        let place = |e: Error| match self.snapshot.columns().get(index) {
+            Some(column) => e.in_column(&column.name).in_file(self.source.path()),
+            None => e.in_file(self.source.path()),
+        };
+        self.try_decode(index, group).map_err(place)
+    }
+
+    fn try_decode(&self, index: usize, group: usize) -> Result<GroupColumn> {
+        let absent = || Error::invalid_input(format!("row group {group} has no column {index}"));
+        let (column, group) = self.column(index).zip(self.groups.get(group)).ok_or_else(absent)?;
+        let chunk = self.chunk(column, group.index).ok_or_else(absent)?;
+        let stretch = self.read_chunk(chunk)?;
+        let start = stretch.start;
+        let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
+        let flat = !matches!(column.column_type, ColumnType::DoubleArray { .. });
+        pages::check(&stretch.bytes, flat.then_some(group.rows)).map_err(|e| e.shift_offset(start))?;
+        let in_group = |e: Error| e.at(start).hint(format!("The damage is in row group {}.", group.index));
+        let array =
+            chunk::decode(stretch, &self.metadata, column.root, group.index, rows).map_err(in_group)?;
+        let symbols = self.snapshot.symbols(index)?;
+        GroupColumn::new(column.column_type, &array, symbols, self.source.path()).map_err(in_group)
+    }
+
+    pub(super) fn column(&self, index: usize) -> Option<FileColumn> {
+        self.columns.get(index).copied().flatten()
+    }
+
+    pub(super) fn chunk(&self, column: FileColumn, group: usize) -> Option<&ColumnChunkMetaData> {
+        self.metadata.metadata().row_groups().get(group)?.columns().get(column.leaf)
+    }
+
+    /// The bytes of a column chunk. The footer gives no dictionary page offset: the data pages' offset is then that of
+    /// the dictionary page (docs/format.md §9.2).
+    fn read_chunk(&self, chunk: &ColumnChunkMetaData) -> Result<Stretch> {
+        let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+        let (start, len) = (
+            u64::try_from(start).unwrap_or(u64::MAX),
+            u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX),
+        );
+        Stretch::read(self.source.as_ref(), start, len)
+    }
+
+    /// The path, for errors.
+    pub(crate) fn source(&self) -> &dyn Source {
+        self.source.as_ref()
+    }
+}
+
+/// The row groups, whose rows must be those of `_txn`. Server 9.3.4 loses rows that are appended to a table without WAL
+/// whose last partition is Parquet; there the footer's smaller number counts (docs/format.md §9.1).
+fn row_groups(
+    metadata: &ParquetMetaData,
+    snapshot: &Snapshot,
+    partition: &Partition,
+) -> Result<Vec<RowGroup>> {
+    let mut groups = Vec::with_capacity(metadata.num_row_groups());
+    let mut first_row = 0u64;
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        let rows = group.num_rows();
+        let rows = u64::try_from(rows)
+            .map_err(|_| Error::corrupt("row group has an impossible number of rows", "0 or more", rows))?;
+        groups.push(RowGroup { first_row, rows, index });
+        first_row = first_row.saturating_add(rows);
+    }
+    let may_be_short = !snapshot.meta().wal && partition.index + 1 == snapshot.partitions().len();
+    if first_row == partition.rows() || (may_be_short && first_row < partition.rows()) {
+        return Ok(groups);
+    }
+    Err(Error::corrupt(
+        "Parquet file has another number of rows than the table says",
+        format_args!("{} rows", partition.rows()),
+        format_args!("{first_row} rows"),
+    ))
+}
+
+/// Finds the live columns by their field ids, which are writer indexes (docs/format.md §9.4).
+fn match_columns(metadata: &ParquetMetaData, snapshot: &Snapshot) -> Result<Vec<Option<FileColumn>>> {
+    let schema = metadata.file_metadata().schema_descr();
+    let fields = schema.root_schema().get_fields();
+    let noted = footer::noted_columns(metadata)?;
+    if let Some(noted) = noted.as_ref().filter(|noted| noted.len() != fields.len()) {
+        let expected = format!("{} columns", fields.len());
+        return Err(Error::corrupt("key-value entry \"questdb\" is of another file", expected, noted.len()));
+    }
+    let mut by_id: std::collections::HashMap<i32, usize> =
+        std::collections::HashMap::with_capacity(fields.len());
+    for (root, field) in fields.iter().enumerate() {
+        let info = field.get_basic_info();
+        if !info.has_id() {
+            return Err(Error::corrupt(
+                "Parquet column has no field id",
+                "the column's writer index",
+                "none",
+            )
+            .in_column(info.name()));
+        }
+        if by_id.insert(info.id(), root).is_some() {
+            return Err(Error::corrupt("two Parquet columns share a field id", "unique ids", info.id())
+                .in_column(info.name()));
+        }
+    }
+    let mut leaves: Vec<Vec<usize>> = vec![Vec::new(); fields.len()];
+    for leaf in 0..schema.num_columns() {
+        if let Some(list) = leaves.get_mut(schema.get_column_root_idx(leaf)) {
+            list.push(leaf);
+        }
+    }
+    let find = |column: &Column| -> Result<Option<FileColumn>> {
+        let id = i32::try_from(column.writer_index).unwrap_or(-1);
+        let Some(root) = by_id.get(&id).copied() else { return Ok(None) };
+        let found = noted.as_ref().and_then(|noted| noted.get(root)).map(|noted| noted.column_type);
+        if found.is_some_and(|found| found != column.column_type) {
+            let found = found.map(|found| found.to_string()).unwrap_or_default();
+            return Err(Error::corrupt(
+                "Parquet column has another type than the table",
+                column.column_type,
+                found,
+            )
+            .in_column(&column.name));
+        }
+        match leaves.get(root).map(Vec::as_slice) {
+            Some([leaf]) => Ok(Some(FileColumn { root, leaf: *leaf, column_type: column.column_type })),
+            _ => Err(Error::corrupt("Parquet column is nested", column.column_type, "a group")
+                .in_column(&column.name)),
+        }
+    };
+    snapshot.columns().iter().map(find).collect()
+}
+
+/// Decides as what the decoder returns each column.
+fn arrow_metadata(
+    metadata: Arc<ParquetMetaData>,
+    columns: &[Option<FileColumn>],
+) -> Result<ArrowReaderMetadata> {
+    let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    guarded("schema", || {
+        let inferred = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options())?;
+        let wanted = |(root, field): (usize, &Arc<Field>)| {
+            let column = columns.iter().flatten().find(|column| column.root == root);
+            let data_type = column.and_then(|column| wanted_type(column.column_type, field.data_type()));
+            match data_type {
+                Some(data_type) => Arc::new(field.as_ref().clone().with_data_type(data_type)),
+                None => Arc::clone(field),
+            }
+        };
+        let fields: Vec<_> = inferred.schema().fields().iter().enumerate().map(wanted).collect();
+        ArrowReaderMetadata::try_new(metadata, options().with_schema(Arc::new(Schema::new(fields))))
+    })
+}

@@ -1,0 +1,26 @@
+//! Parquet partitions as column sources (docs/format.md §9).
+//!
+//! ```text
+//! footer   the bytes before the size in `_txn` → metadata, QuestDB's own key-value entry
+//!   file     one partition: row groups with their first rows, live columns by field id
+//!     pages    headers of a column chunk's pages, checked before anything is decoded
+//!     chunk    a column chunk's bytes → an Arrow array (panics of the decoder become errors)
+//!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
+//!     cache    what one thread has decoded: one row group per column
+//!     pruning  statistics and bloom filters of a row group
+//! ```
+//!
+//! A decoded column chunk takes the layout of a native column file where there is one, and goes through the native
+//! decoder: a value, its NULL and its text form cannot differ between the two kinds of partitions.
+
+mod cache;
+mod chunk;
+mod column;
+mod file;
+mod footer;
+mod pages;
+mod pruning;
+
+pub(crate) use cache::GroupCache;
+pub use file::{ParquetFile, RowGroup};
+pub(crate) use pruning::Range;

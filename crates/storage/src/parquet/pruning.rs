@@ -1,0 +1,114 @@
+//! What a row group's footer tells about its values: statistics and bloom filters.
+//!
+//! Only orders that Parquet and QuestDB agree on are used: signed integers, floats (NaN is NULL, and in no statistics)
+//! and the bytes of text. Geohashes, addresses, decimals and UUIDs have min and max too, in an order that depends on
+//! the writer.
+
+use ::parquet::bloom_filter::Sbbf;
+use ::parquet::file::metadata::ColumnChunkMetaData;
+use ::parquet::file::statistics::Statistics;
+
+use super::chunk::{guarded, Stretch};
+use super::file::ParquetFile;
+use crate::types::ColumnType;
+
+/// A bloom filter larger than this is not worth reading.
+const LARGEST_BLOOM_FILTER: u64 = 32 << 20;
+
+/// Smallest and largest value of a column chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Range {
+    Ints(i64, i64),
+    Floats(f64, f64),
+    /// UTF-8.
+    Texts(Vec<u8>, Vec<u8>),
+}
+
+impl ParquetFile {
+    /// Smallest and largest value of column `index` in a row group, when the footer has them.
+    pub(crate) fn range(&self, index: usize, group: usize) -> Option<Range> {
+        let (chunk, column_type) = self.chunk_of(index, group)?;
+        range(chunk.statistics()?, column_type)
+    }
+
+    /// First and last value of the designated timestamp in a row group.
+    pub fn time_range(&self, timestamp: usize, group: usize) -> Option<(i64, i64)> {
+        match self.range(timestamp, group)? {
+            Range::Ints(min, max) if min <= max => Some((min, max)),
+            _ => None,
+        }
+    }
+
+    /// Whether every value of column `index` in a row group is NULL.
+    pub(crate) fn is_all_null(&self, index: usize, group: usize) -> bool {
+        let nulls = self.chunk_of(index, group).and_then(|(chunk, _)| chunk.statistics()?.null_count_opt());
+        nulls.is_some_and(|nulls| self.groups().get(group).is_some_and(|group| nulls == group.rows))
+    }
+
+    /// The bloom filter of a column chunk. One that cannot be read is as good as none.
+    pub(crate) fn bloom_filter(&self, index: usize, group: usize) -> Option<Sbbf> {
+        let (chunk, _) = self.chunk_of(index, group)?;
+        let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
+        let source = self.source();
+        // Without a length the filter ends anywhere before the footer.
+        let len = match chunk.bloom_filter_length() {
+            Some(len) => u64::try_from(len).ok()?,
+            None => source.len().saturating_sub(start).min(LARGEST_BLOOM_FILTER),
+        };
+        if len > LARGEST_BLOOM_FILTER {
+            return None;
+        }
+        let stretch = Stretch::read(source, start, len).ok()?;
+        guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok().flatten()
+    }
+
+    fn chunk_of(&self, index: usize, group: usize) -> Option<(&ColumnChunkMetaData, ColumnType)> {
+        let column = self.column(index)?;
+        let group = self.groups().get(group)?;
+        Some((self.chunk(column, group.index)?, column.column_type))
+    }
+}
+
+fn range(statistics: &Statistics, column_type: ColumnType) -> Option<Range> {
+    use ColumnType::{Byte, Date, Double, Float, Int, Long, Short, Symbol, Timestamp};
+    match (column_type, statistics) {
+        // The server's statistics leave out the rows above a column top, which are 0 in the file.
+        (Byte | Short, Statistics::Int32(s)) => {
+            Some(Range::Ints(i64::from(*s.min_opt()?).min(0), i64::from(*s.max_opt()?).max(0)))
+        }
+        (Int, Statistics::Int32(s)) => Some(Range::Ints(i64::from(*s.min_opt()?), i64::from(*s.max_opt()?))),
+        (Long | Date | Timestamp(_), Statistics::Int64(s)) => Some(Range::Ints(*s.min_opt()?, *s.max_opt()?)),
+        (Float, Statistics::Float(s)) => {
+            Some(Range::Floats(f64::from(*s.min_opt()?), f64::from(*s.max_opt()?)))
+        }
+        (Double, Statistics::Double(s)) => Some(Range::Floats(*s.min_opt()?, *s.max_opt()?)),
+        (Symbol, Statistics::ByteArray(s)) => {
+            // A largest text that was cut is smaller than the texts it stands for, unless the writer took care.
+            let exact = s.min_is_exact() && s.max_is_exact();
+            exact.then_some(Range::Texts(s.min_opt()?.data().to_vec(), s.max_opt()?.data().to_vec()))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_orders_that_are_certain_are_used() {
+        let ints = Statistics::int32(Some(-5), Some(7), None, Some(0), false);
+        assert_eq!(range(&ints, ColumnType::Int), Some(Range::Ints(-5, 7)));
+        let positive = Statistics::int32(Some(5), Some(7), None, Some(0), false);
+        assert_eq!(
+            range(&positive, ColumnType::Short),
+            Some(Range::Ints(0, 7)),
+            "rows above a column top are 0"
+        );
+        assert_eq!(range(&ints, ColumnType::Ipv4), None);
+        assert_eq!(range(&ints, ColumnType::Geohash { bits: 20 }), None);
+        assert_eq!(range(&ints, ColumnType::Long), None, "of another physical type");
+        let half = Statistics::int64(Some(1), None, None, None, false);
+        assert_eq!(range(&half, ColumnType::Long), None);
+    }
+}
