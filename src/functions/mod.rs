@@ -1,5 +1,6 @@
 //! One module per SQL function.
 
+mod questdb_check;
 mod questdb_columns;
 mod questdb_partitions;
 mod questdb_symbols;
@@ -17,5 +18,6 @@ pub fn register(extension: &Extension) -> Result<()> {
     questdb_columns::register(extension)?;
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
+    questdb_check::register(extension)?;
     replacement::register(extension)
 }

@@ -28,7 +28,12 @@ impl ColumnSink for Discard {
         fill(values.get_mut(..n).unwrap_or_default())
     }
 
-    fn strings(&mut self, n: usize, heap: usize, fill: impl FnOnce(&mut StringSlots<'_>) -> Result<()>) -> Result<()> {
+    fn strings(
+        &mut self,
+        n: usize,
+        heap: usize,
+        fill: impl FnOnce(&mut StringSlots<'_>) -> Result<()>,
+    ) -> Result<()> {
         self.views.clear();
         self.views.resize(n, [0; 2]);
         self.heap.resize(heap, 0);

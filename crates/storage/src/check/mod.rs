@@ -87,7 +87,9 @@ impl Check {
         match database.list() {
             Ok(listing) if listing.is_empty() && files.list(database.dir())?.is_empty() => {
                 // An empty directory is no table, and no database that a server has ever opened.
-                report.error(Table::open_with(path, files).err().unwrap_or_else(|| Error::invalid_input("no tables")));
+                report.error(
+                    Table::open_with(path, files).err().unwrap_or_else(|| Error::invalid_input("no tables")),
+                );
             }
             Ok(listing) => {
                 for listed in listing.iter().filter(|listed| !listed.is_view()) {
@@ -122,7 +124,9 @@ impl Report {
     }
 
     fn add(&mut self, severity: Severity, error: Error) {
-        let same = |known: &Finding| known.error.place() == error.place() && known.error.problem() == error.problem();
+        let same = |known: &Finding| {
+            known.error.place() == error.place() && known.error.problem() == error.problem()
+        };
         if !self.findings.iter().any(same) {
             self.findings.push(Finding { severity, error });
         }

@@ -118,7 +118,9 @@ fn timestamps(source: &dyn Source, rows: u64, previous: Times, partition: &Parti
             let (value, at) = (i64::from_le_bytes(*value), (row + i as u64) * 8);
             let (first, last) = times.unwrap_or((value, value));
             if value < last {
-                return Err(Error::corrupt("timestamps must ascend", format_args!("{last} or later"), value).at(at));
+                return Err(
+                    Error::corrupt("timestamps must ascend", format_args!("{last} or later"), value).at(at)
+                );
             }
             if value < partition.lower || value > partition.upper {
                 let expected = format!("{} to {}", partition.lower, partition.upper);
@@ -151,7 +153,8 @@ fn parquet_values(
                 decoded.read(column.column_type, false, rows, &mut scratch, &mut sink)?;
                 if let Some(source) = decoded.native().filter(|_| column.designated) {
                     // The place in the decoded column says nothing about the file.
-                    times = timestamps(source, group.rows, times, partition).map_err(Error::without_offset)?;
+                    times =
+                        timestamps(source, group.rows, times, partition).map_err(Error::without_offset)?;
                 }
             }
             Ok(times)
@@ -169,7 +172,9 @@ fn index_agrees(
     keys: &dyn Source,
 ) -> Result<()> {
     let versions = snapshot.column_versions();
-    let ColumnState::Present { name_txn, .. } = versions.state(partition.entry.timestamp, column.writer_index)? else {
+    let ColumnState::Present { name_txn, .. } =
+        versions.state(partition.entry.timestamp, column.writer_index)?
+    else {
         return Ok(());
     };
     let dir = partition.path(snapshot);
@@ -202,9 +207,12 @@ fn index_agrees(
         index.rows(key, partition.rows(), &mut listed)?;
         if listed != *rows {
             let differs = listed.iter().zip(rows).take_while(|(a, b)| a == b).count();
-            let row = |rows: &[u32]| rows.get(differs).map_or("no more row".to_owned(), |row| format!("row {row}"));
+            let row =
+                |rows: &[u32]| rows.get(differs).map_or("no more row".to_owned(), |row| format!("row {row}"));
             let expected = format!("{} for symbol {key}", row(rows));
-            return Err(Error::corrupt("index disagrees with its column", expected, row(&listed)).in_file(k.path()));
+            return Err(
+                Error::corrupt("index disagrees with its column", expected, row(&listed)).in_file(k.path())
+            );
         }
     }
     Ok(())

@@ -96,16 +96,18 @@ pub(super) fn wanted_type(column_type: ColumnType, found: &DataType) -> Option<D
 }
 
 impl GroupColumn {
-    /// Brings a decoded chunk of a `column_type` column into its form. `symbols` is the table of a SYMBOL column.
+    /// Brings a decoded chunk of a `column_type` column into its form. `symbols` is the table of a SYMBOL column;
+    /// `ascending` says that this is the designated timestamp.
     pub(super) fn new(
         column_type: ColumnType,
+        ascending: bool,
         array: &ArrayRef,
         symbols: Option<Arc<SymbolTable>>,
         path: &Path,
     ) -> Result<Self> {
         let native = |bytes: Buffer, symbols| {
             let data: Arc<dyn Source> = Arc::new(Decoded { bytes, path: path.to_owned() });
-            Ok(Self::Native(ColumnSource { data, aux: None, symbols }))
+            Ok(Self::Native(ColumnSource { data, aux: None, symbols, ascending }))
         };
         match (column_type, array.data_type()) {
             (ColumnType::Symbol, DataType::Dictionary(..)) => {
@@ -289,7 +291,8 @@ fn narrow<T: ArrowNativeType + TryFrom<i128>>(
 /// Keys of `table` for the dictionary ids of a chunk. The server's dictionaries list the symbols in order of their
 /// keys (`"format":1`); others, and rows after the symbols were made anew, are looked up by their text.
 fn symbol_keys(array: &ArrayRef, table: &SymbolTable) -> Result<Buffer> {
-    let mismatch = || Error::corrupt("column has an unexpected Parquet type", "that of SYMBOL", array.data_type());
+    let mismatch =
+        || Error::corrupt("column has an unexpected Parquet type", "that of SYMBOL", array.data_type());
     let dictionary = array.as_dictionary_opt::<Int32Type>().ok_or_else(mismatch)?;
     let texts = dictionary.values().as_string_opt::<i32>().ok_or_else(mismatch)?;
     let text = |id: usize| if id < texts.len() { texts.value(id) } else { "" };
@@ -299,7 +302,9 @@ fn symbol_keys(array: &ArrayRef, table: &SymbolTable) -> Result<Buffer> {
     let keys = match nulls {
         None if in_order => ids.values().clone(),
         None => ids.values().iter().copied().collect(),
-        Some(nulls) => ids.values().iter().zip(nulls).map(|(id, valid)| if valid { *id } else { NULL_KEY }).collect(),
+        Some(nulls) => {
+            ids.values().iter().zip(nulls).map(|(id, valid)| if valid { *id } else { NULL_KEY }).collect()
+        }
     };
     types::check_keys(&keys, texts.len()).map_err(|(_, e)| e)?;
     if in_order {
@@ -352,9 +357,11 @@ impl Views {
             (Rows::Range { start, len }, _) => {
                 self.append(len, || (0..len).map(|i| self.get(start as usize + i)), sink)
             }
-            (Rows::List { rows, base }, _) => {
-                self.append(rows.len(), || rows.iter().map(|row| self.get(row.saturating_sub(base) as usize)), sink)
-            }
+            (Rows::List { rows, base }, _) => self.append(
+                rows.len(),
+                || rows.iter().map(|row| self.get(row.saturating_sub(base) as usize)),
+                sink,
+            ),
         }
     }
 

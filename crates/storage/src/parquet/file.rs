@@ -44,6 +44,7 @@ pub(super) struct FileColumn {
     /// Position among the primitive columns.
     pub(super) leaf: usize,
     pub(super) column_type: ColumnType,
+    designated: bool,
 }
 
 impl ParquetFile {
@@ -117,7 +118,8 @@ impl ParquetFile {
         let array =
             chunk::decode(stretch, &self.metadata, column.root, group.index, rows).map_err(in_group)?;
         let symbols = self.snapshot.symbols(index)?;
-        GroupColumn::new(column.column_type, &array, symbols, self.source.path()).map_err(in_group)
+        GroupColumn::new(column.column_type, column.designated, &array, symbols, self.source.path())
+            .map_err(in_group)
     }
 
     pub(super) fn column(&self, index: usize) -> Option<FileColumn> {
@@ -218,7 +220,12 @@ fn match_columns(metadata: &ParquetMetaData, snapshot: &Snapshot) -> Result<Vec<
             .in_column(&column.name));
         }
         match leaves.get(root).map(Vec::as_slice) {
-            Some([leaf]) => Ok(Some(FileColumn { root, leaf: *leaf, column_type: column.column_type })),
+            Some([leaf]) => Ok(Some(FileColumn {
+                root,
+                leaf: *leaf,
+                column_type: column.column_type,
+                designated: column.designated,
+            })),
             _ => Err(Error::corrupt("Parquet column is nested", column.column_type, "a group")
                 .in_column(&column.name)),
         }
