@@ -1,5 +1,6 @@
 //! One module per SQL function.
 
+mod questdb_attach;
 mod questdb_check;
 mod questdb_columns;
 mod questdb_partitions;
@@ -19,5 +20,6 @@ pub fn register(extension: &Extension) -> Result<()> {
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
     questdb_check::register(extension)?;
+    questdb_attach::register(extension)?;
     replacement::register(extension)
 }

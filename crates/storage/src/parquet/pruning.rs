@@ -81,7 +81,7 @@ impl ParquetFile {
         if len > LARGEST_BLOOM_FILTER {
             return None;
         }
-        let stretch = Stretch::read(source, start, len).ok()?;
+        let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
         guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok().flatten()
     }
 
