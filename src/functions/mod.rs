@@ -1,5 +1,7 @@
 //! One module per SQL function.
 
+mod questdb_attach;
+mod questdb_check;
 mod questdb_columns;
 mod questdb_partitions;
 mod questdb_symbols;
@@ -19,5 +21,7 @@ pub fn register(extension: &Extension) -> Result<()> {
     questdb_columns::register(extension)?;
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
+    questdb_check::register(extension)?;
+    questdb_attach::register(extension)?;
     replacement::register(extension)
 }

@@ -9,6 +9,9 @@ use crate::format::txn::Txn;
 use crate::source::Access;
 use crate::table::{Snapshot, Table};
 
+/// How often a table is checked again because a server has committed meanwhile.
+const ATTEMPTS: u32 = 5;
+
 pub(super) fn check(table: &Table, deep: bool, report: &mut Report) {
     let before = report.findings.len();
     records(table, report);
@@ -16,9 +19,21 @@ pub(super) fn check(table: &Table, deep: bool, report: &mut Report) {
         // Nothing else can be read without them.
         return;
     }
-    match table.snapshot() {
-        Ok(snapshot) => contents(&snapshot, deep, report),
-        Err(error) => report.error(error),
+    for attempt in 1..=ATTEMPTS {
+        report.findings.truncate(before);
+        let snapshot = match table.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(error) => return report.error(error),
+        };
+        contents(&snapshot, deep, report);
+        // What was found may be the trace of a change: a server deletes files that it has replaced.
+        let unchanged = snapshot.open_version().and_then(|version| version.load_u64(0));
+        if report.findings.len() == before || unchanged.is_ok_and(|version| version == snapshot.txn().txn) {
+            return;
+        }
+        if attempt < ATTEMPTS {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Default)]
 pub(crate) struct GroupCache {
     slots: Vec<Option<Slot>>,
+    /// Memory of the last chunk's bytes.
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl GroupCache {
         if !slot.as_ref().is_some_and(|slot| slot.group == group && Arc::ptr_eq(&slot.file, file)) {
             // The old chunk goes before the new one is made.
             *slot = None;
-            let decoded = file.decode(column, group)?;
+            let decoded = file.decode(column, group, &mut self.buffer)?;
             *slot = Some(Slot { file: Arc::clone(file), group, column: decoded });
         }
         slot.as_ref().map(|slot| &slot.column).ok_or_else(missing)

@@ -43,8 +43,8 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// Reads `len` bytes from `start` on.
-    pub(super) fn read(source: &dyn Source, start: u64, len: u64) -> Result<Self> {
+    /// Reads `len` bytes from `start` on into `buffer`, whose memory is used again.
+    pub(super) fn read(source: &dyn Source, start: u64, len: u64, mut buffer: Vec<u8>) -> Result<Self> {
         let inside = start.checked_add(len).is_some_and(|end| end <= source.len());
         let size = usize::try_from(len).ok().filter(|_| inside).ok_or_else(|| {
             let expected = format!("bytes within the first {}, which is the size in _txn", source.len());
@@ -56,9 +56,9 @@ impl Stretch {
             .at(start)
             .in_file(source.path())
         })?;
-        let mut bytes = vec![0; size];
-        source.read_into(start, &mut bytes)?;
-        Ok(Self { start, bytes: bytes.into() })
+        buffer.resize(size, 0);
+        source.read_into(start, &mut buffer)?;
+        Ok(Self { start, bytes: buffer.into() })
     }
 
     fn part(&self, start: u64, len: Option<usize>) -> std::result::Result<Bytes, ParquetError> {
@@ -139,9 +139,9 @@ mod tests {
     #[test]
     fn stretches_stay_in_their_bounds() {
         let file = Memory::new((0..100).collect());
-        assert!(Stretch::read(&file, 90, 11).is_err());
-        assert!(Stretch::read(&file, u64::MAX, 2).is_err());
-        let stretch = Stretch::read(&file, 10, 20).unwrap();
+        assert!(Stretch::read(&file, 90, 11, Vec::new()).is_err());
+        assert!(Stretch::read(&file, u64::MAX, 2, Vec::new()).is_err());
+        let stretch = Stretch::read(&file, 10, 20, vec![9; 50]).unwrap();
         assert_eq!(stretch.get_bytes(12, 3).unwrap().as_ref(), [12, 13, 14]);
         assert!(stretch.get_bytes(9, 1).is_err());
         assert!(stretch.get_bytes(29, 2).is_err());

@@ -96,16 +96,18 @@ pub(super) fn wanted_type(column_type: ColumnType, found: &DataType) -> Option<D
 }
 
 impl GroupColumn {
-    /// Brings a decoded chunk of a `column_type` column into its form. `symbols` is the table of a SYMBOL column.
+    /// Brings a decoded chunk of a `column_type` column into its form. `symbols` is the table of a SYMBOL column;
+    /// `ascending` says that this is the designated timestamp.
     pub(super) fn new(
         column_type: ColumnType,
+        ascending: bool,
         array: &ArrayRef,
         symbols: Option<Arc<SymbolTable>>,
         path: &Path,
     ) -> Result<Self> {
         let native = |bytes: Buffer, symbols| {
             let data: Arc<dyn Source> = Arc::new(Decoded { bytes, path: path.to_owned() });
-            Ok(Self::Native(ColumnSource { data, aux: None, symbols, ascending: false }))
+            Ok(Self::Native(ColumnSource { data, aux: None, symbols, ascending }))
         };
         match (column_type, array.data_type()) {
             (ColumnType::Symbol, DataType::Dictionary(..)) => {

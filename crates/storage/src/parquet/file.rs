@@ -44,6 +44,7 @@ pub(super) struct FileColumn {
     /// Position among the primitive columns.
     pub(super) leaf: usize,
     pub(super) column_type: ColumnType,
+    designated: bool,
 }
 
 impl ParquetFile {
@@ -95,20 +96,21 @@ impl ParquetFile {
         }
     }
 
-    /// Decodes column `index` of the snapshot in the row group at position `group`.
-    pub(super) fn decode(&self, index: usize, group: usize) -> Result<GroupColumn> {
+    /// Decodes column `index` of the snapshot in the row group at position `group`. `buffer` is memory for its bytes.
+    pub(super) fn decode(&self, index: usize, group: usize, buffer: &mut Vec<u8>) -> Result<GroupColumn> {
         let place = |e: Error| match self.snapshot.columns().get(index) {
             Some(column) => e.in_column(&column.name).in_file(self.source.path()),
             None => e.in_file(self.source.path()),
         };
-        self.try_decode(index, group).map_err(place)
+        self.try_decode(index, group, buffer).map_err(place)
     }
 
-    fn try_decode(&self, index: usize, group: usize) -> Result<GroupColumn> {
+    fn try_decode(&self, index: usize, group: usize, buffer: &mut Vec<u8>) -> Result<GroupColumn> {
         let absent = || Error::invalid_input(format!("row group {group} has no column {index}"));
         let (column, group) = self.column(index).zip(self.groups.get(group)).ok_or_else(absent)?;
         let chunk = self.chunk(column, group.index).ok_or_else(absent)?;
-        let stretch = self.read_chunk(chunk)?;
+        let stretch = self.read_chunk(chunk, std::mem::take(buffer))?;
+        let bytes = stretch.bytes.clone();
         let start = stretch.start;
         let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
         let flat = !matches!(column.column_type, ColumnType::DoubleArray { .. });
@@ -117,7 +119,15 @@ impl ParquetFile {
         let array =
             chunk::decode(stretch, &self.metadata, column.root, group.index, rows).map_err(in_group)?;
         let symbols = self.snapshot.symbols(index)?;
-        GroupColumn::new(column.column_type, &array, symbols, self.source.path()).map_err(in_group)
+        let decoded =
+            GroupColumn::new(column.column_type, column.designated, &array, symbols, self.source.path())
+                .map_err(in_group)?;
+        drop(array);
+        // Text that is stored as it is still refers to the bytes; whatever is not, gives them back.
+        if bytes.is_unique() {
+            *buffer = bytes.into();
+        }
+        Ok(decoded)
     }
 
     pub(super) fn column(&self, index: usize) -> Option<FileColumn> {
@@ -130,13 +140,13 @@ impl ParquetFile {
 
     /// The bytes of a column chunk. The footer gives no dictionary page offset: the data pages' offset is then that of
     /// the dictionary page (docs/format.md §9.2).
-    fn read_chunk(&self, chunk: &ColumnChunkMetaData) -> Result<Stretch> {
+    fn read_chunk(&self, chunk: &ColumnChunkMetaData, buffer: Vec<u8>) -> Result<Stretch> {
         let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
         let (start, len) = (
             u64::try_from(start).unwrap_or(u64::MAX),
             u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX),
         );
-        Stretch::read(self.source.as_ref(), start, len)
+        Stretch::read(self.source.as_ref(), start, len, buffer)
     }
 
     /// The path, for errors.
@@ -218,7 +228,12 @@ fn match_columns(metadata: &ParquetMetaData, snapshot: &Snapshot) -> Result<Vec<
             .in_column(&column.name));
         }
         match leaves.get(root).map(Vec::as_slice) {
-            Some([leaf]) => Ok(Some(FileColumn { root, leaf: *leaf, column_type: column.column_type })),
+            Some([leaf]) => Ok(Some(FileColumn {
+                root,
+                leaf: *leaf,
+                column_type: column.column_type,
+                designated: column.designated,
+            })),
             _ => Err(Error::corrupt("Parquet column is nested", column.column_type, "a group")
                 .in_column(&column.name)),
         }

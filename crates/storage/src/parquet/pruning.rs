@@ -4,12 +4,16 @@
 //! and the bytes of text. Geohashes, addresses, decimals and UUIDs have min and max too, in an order that depends on
 //! the writer.
 
+use std::sync::Arc;
+
 use ::parquet::bloom_filter::Sbbf;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::statistics::Statistics;
 
+use super::cache::GroupCache;
 use super::chunk::{guarded, Stretch};
 use super::file::ParquetFile;
+use crate::error::{Error, Result};
 use crate::types::ColumnType;
 
 /// A bloom filter larger than this is not worth reading.
@@ -39,6 +43,25 @@ impl ParquetFile {
         }
     }
 
+    /// First and last value of the designated timestamp in the file, from statistics or, without these, from the
+    /// values themselves. `None` without rows.
+    pub fn first_and_last(self: &Arc<Self>, timestamp: usize) -> Result<Option<(i64, i64)>> {
+        let filled = || self.groups().iter().enumerate().filter(|(_, group)| group.rows > 0);
+        let range = |position: usize, rows: u64| match self.time_range(timestamp, position) {
+            Some(range) => Ok(Some(range)),
+            None => {
+                let mut cache = GroupCache::default();
+                let Some(times) = cache.column(self, timestamp, position)?.native() else { return Ok(None) };
+                let at = |row: u64| Ok::<_, Error>(times.load_u64(row.saturating_mul(8))? as i64);
+                Ok(Some((at(0)?, at(rows.saturating_sub(1))?)))
+            }
+        };
+        let (Some((first, start)), Some((last, end))) = (filled().next(), filled().next_back()) else {
+            return Ok(None);
+        };
+        Ok(range(first, start.rows)?.zip(range(last, end.rows)?).map(|(a, b)| (a.0, b.1)))
+    }
+
     /// Whether every value of column `index` in a row group is NULL.
     pub(crate) fn is_all_null(&self, index: usize, group: usize) -> bool {
         let nulls = self.chunk_of(index, group).and_then(|(chunk, _)| chunk.statistics()?.null_count_opt());
@@ -58,7 +81,7 @@ impl ParquetFile {
         if len > LARGEST_BLOOM_FILTER {
             return None;
         }
-        let stretch = Stretch::read(source, start, len).ok()?;
+        let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
         guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok().flatten()
     }
 

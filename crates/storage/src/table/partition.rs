@@ -13,6 +13,7 @@ use crate::format::meta::{self, Meta};
 use crate::format::partition_name;
 use crate::format::symbol_table::SymbolTable;
 use crate::format::txn::{PartitionEntry, Txn};
+use crate::parquet::ParquetFile;
 use crate::source::{Access, FileKind, Files};
 use crate::types::{ColumnSource, ColumnType, Storage, TimeUnit};
 
@@ -71,16 +72,21 @@ impl Partition {
         directory_size(&self.path(snapshot), snapshot.files(), 0)
     }
 
-    /// First and last value of the designated timestamp, in its unit, as the column's file has them. `None`
-    /// without rows, without a designated timestamp, and for Parquet partitions.
+    /// First and last value of the designated timestamp, in its unit, as the column's file has them, or the
+    /// statistics of a Parquet partition. `None` without rows and without a designated timestamp.
     ///
     /// # Errors
     /// A file that is missing, too short, or whose values are not those of this partition.
     pub fn time_range(&self, snapshot: &Snapshot) -> Result<Option<(i64, i64)>> {
-        let designated = snapshot.timestamp().and_then(|i| snapshot.columns().get(i));
-        let Some(column) = designated.filter(|_| self.rows() > 0 && !self.entry.parquet) else {
+        let designated = snapshot.timestamp().and_then(|i| Some((i, snapshot.columns().get(i)?)));
+        let Some((index, column)) = designated.filter(|_| self.rows() > 0) else {
             return Ok(None);
         };
+        if self.entry.parquet {
+            let file = Arc::new(ParquetFile::open(snapshot, self)?);
+            let place = |e: Error| e.in_partition(&self.directory()).in_table(snapshot.name());
+            return file.first_and_last(index).map_err(place);
+        }
         self.try_time_range(snapshot, column)
             .map(Some)
             .map_err(|e| e.in_column(&column.name).in_partition(&self.directory()).in_table(snapshot.name()))
