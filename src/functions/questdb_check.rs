@@ -69,7 +69,7 @@ impl Listing for QuestdbCheck {
 
     fn bind(&self, context: &Context, mut arguments: Arguments) -> Result<Request> {
         let path: String = arguments.required("path")?;
-        let table_name: Option<String> = arguments.optional("table_name")?;
+        let table_name = resolve::table_name(&mut arguments)?;
         let deep = arguments.switch("deep")?;
         let path = paths::expand(context, &path)?;
         paths::check_access(context, &path)?;

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use arrow_schema::{Field, Schema};
 use questdb_parquet::options::Context;
 use questdb_parquet::{ColumnHint, Export, OptionValue, Options};
@@ -19,7 +22,8 @@ const BATCH: usize = 65_536;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let out = arguments.first().ok_or("usage: write OUT [rows] [threads] [codec[:level]] [option=value …]")?;
+    let out =
+        arguments.first().ok_or("usage: write OUT [rows] [threads] [codec[:level]] [option=value …]")?;
     let rows: usize = arguments.get(1).map_or(Ok(1_000_000), |text| text.parse())?;
     let threads: usize = arguments.get(2).map_or(Ok(2), |text| text.parse())?;
     let mut pairs: Vec<(String, OptionValue)> = vec![("overwrite".to_owned(), true.into())];
@@ -37,9 +41,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let batches = trades(rows)?;
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-    let hint = |code: i32, id: i32| ColumnHint { questdb_type: Some(code), field_id: Some(id), ..ColumnHint::default() };
-    let hints = [ColumnHint { designated: true, ..hint(8, 0) }, hint(12, 1), hint(10, 2), hint(10, 3), hint(6, 4)];
+    let hint = |code: i32, id: i32| ColumnHint {
+        questdb_type: Some(code),
+        field_id: Some(id),
+        ..ColumnHint::default()
+    };
+    let hints =
+        [ColumnHint { designated: true, ..hint(8, 0) }, hint(12, 1), hint(10, 2), hint(10, 3), hint(6, 4)];
 
+    let cpu = cpu_seconds();
     let start = Instant::now();
     let options = Options::parse(pairs, Context::Function)?;
     let mut export = Export::create(out, schema, &hints, options, threads, Arc::new(AtomicBool::new(false)))?;
@@ -48,6 +58,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let result = export.finish()?;
     let seconds = start.elapsed().as_secs_f64();
+    if let (Some(before), Some(after)) = (cpu, cpu_seconds()) {
+        print!("{:.2} CPU s, ", after - before);
+    }
     println!(
         "{} rows, {} files, {} row groups, {:.1} MB, {:.1} MB uncompressed, {seconds:.2} s, {:.1} M rows/s",
         result.rows,
@@ -58,6 +71,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         result.rows as f64 / seconds / 1e6
     );
     Ok(())
+}
+
+/// Seconds that all threads of the process have computed so far, where the system says (in hundredths).
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / 100.0)
 }
 
 fn trades(rows: usize) -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
@@ -79,7 +100,8 @@ fn trades(rows: usize) -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
             time
         }));
         let keys = Int32Array::from_iter((0..count).map(|_| Some((random() % 1000) as i32)));
-        let price = Float64Array::from_iter_values((0..count).map(|_| (random() % 10_000_000) as f64 / 100.0));
+        let price =
+            Float64Array::from_iter_values((0..count).map(|_| (random() % 10_000_000) as f64 / 100.0));
         let amount = Float64Array::from_iter_values((0..count).map(|_| random() as f64 / u64::MAX as f64));
         let id = Int64Array::from_iter_values(done as i64..(done + count) as i64);
         let columns: Vec<(&str, ArrayRef)> = vec![

@@ -57,7 +57,8 @@ impl Dataset {
         let (rows, uncompressed, bytes) = (group.rows, group.uncompressed(), group.compressed());
         let partition = group.partition.name(self.unit);
         self.clock += 1;
-        let open = self.open.get_mut(position).ok_or_else(|| crate::Error::internal("an open file is gone"))?;
+        let open =
+            self.open.get_mut(position).ok_or_else(|| crate::Error::internal("an open file is gone"))?;
         open.used = self.clock;
         let index = open.writer.row_groups();
         open.writer.append(group)?;
@@ -69,7 +70,10 @@ impl Dataset {
 
     fn file_for(&mut self, group: &EncodedRowGroup) -> Result<usize> {
         if let Some(position) = self.open.iter().position(|open| open.partition == group.partition) {
-            let full = self.open.get(position).is_some_and(|open| ends(self.plan.options.rotation, &open.writer, group));
+            let full = self
+                .open
+                .get(position)
+                .is_some_and(|open| ends(self.plan.options.rotation, &open.writer, group));
             if !full {
                 return Ok(position);
             }
@@ -77,7 +81,8 @@ impl Dataset {
             self.finish_file(open)?;
         }
         if self.open.len() >= MAX_OPEN_FILES {
-            let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.used).map(|(position, _)| position);
+            let oldest =
+                self.open.iter().enumerate().min_by_key(|(_, open)| open.used).map(|(position, _)| position);
             if let Some(oldest) = oldest {
                 let open = self.open.swap_remove(oldest);
                 self.finish_file(open)?;

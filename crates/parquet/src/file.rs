@@ -51,7 +51,8 @@ impl FileWriter {
             .set_offset_index_disabled(!plan.options.page_index)
             .build();
         let root = plan.schema.parquet.root_schema_ptr();
-        let writer = SerializedFileWriter::new(Tail { file: Some(file), held: None }, root, Arc::new(properties))?;
+        let writer =
+            SerializedFileWriter::new(Tail { file: Some(file), held: None }, root, Arc::new(properties))?;
         Ok(Self { writer, plan: plan.clone(), path, rows: 0, row_groups: 0, uncompressed: 0 })
     }
 
@@ -90,11 +91,17 @@ impl FileWriter {
         let bytes = self.writer.bytes_written() as u64;
         let tail = self.writer.inner_mut();
         let mut held = tail.held.take().unwrap_or_default();
-        let mut file = tail.file.take().ok_or_else(|| place(Error::internal("the file is closed already")))?;
+        let mut file =
+            tail.file.take().ok_or_else(|| place(Error::internal("the file is closed already")))?;
         metadata::type_defined_orders(&mut held, &self.plan.schema.parquet).map_err(place)?;
         file.write_all(&held).map_err(|error| Error::io(&error, "write", &self.path))?;
         file.finish()?;
-        Ok(FileTotals { rows: self.rows, row_groups: self.row_groups, bytes, uncompressed: self.uncompressed })
+        Ok(FileTotals {
+            rows: self.rows,
+            row_groups: self.row_groups,
+            bytes,
+            uncompressed: self.uncompressed,
+        })
     }
 }
 

@@ -143,7 +143,10 @@ impl Group {
 
     /// Queues an array of a column; `bytes` were taken from the budget.
     pub fn push(&self, pool: &Pool, column: usize, array: ArrayRef, bytes: u64) -> Result<()> {
-        let lane = lock(&self.lanes).get(column).cloned().ok_or_else(|| Error::internal("a column without a queue"))?;
+        let lane = lock(&self.lanes)
+            .get(column)
+            .cloned()
+            .ok_or_else(|| Error::internal("a column without a queue"))?;
         lane.schedule(pool, |state| state.queue.push_back((array, bytes)));
         Ok(())
     }
@@ -180,9 +183,11 @@ impl Group {
         }
         // The lanes point to the group: taking them out lets both be freed.
         let lanes = std::mem::take(&mut *lock(&self.lanes));
-        let (rows, number) = lock(&self.closed).ok_or_else(|| Error::internal("a row group ended before it was closed"))?;
+        let (rows, number) =
+            lock(&self.closed).ok_or_else(|| Error::internal("a row group ended before it was closed"))?;
         let chunks = lanes.iter().flat_map(|lane| std::mem::take(&mut lock(&lane.state).chunks)).collect();
-        let outcome = self.shared.output.push(number, EncodedRowGroup { rows, partition: self.partition, chunks });
+        let outcome =
+            self.shared.output.push(number, EncodedRowGroup { rows, partition: self.partition, chunks });
         self.shared.closing.give(1);
         outcome
     }
@@ -211,12 +216,13 @@ impl Lane {
 
     fn encode(&self, encoder_slot: &mut Option<Box<dyn ColumnEncoder>>, array: &ArrayRef) -> Result<()> {
         let plan = &self.group.shared.plan;
-        let column = plan.schema.columns.get(self.column).ok_or_else(|| Error::internal("a column is gone"))?;
+        let column =
+            plan.schema.columns.get(self.column).ok_or_else(|| Error::internal("a column is gone"))?;
         let place = |error: Error| error.in_column(&column.name);
         let adapted = column.adapter.apply(array).map_err(place)?;
         let encoder = match encoder_slot {
             Some(encoder) => encoder,
-            None => encoder_slot.insert(encoder(column, &plan.options, self.pages, &adapted).map_err(place)?),
+            None => encoder_slot.insert(encoder(column, plan, self.pages, &adapted).map_err(place)?),
         };
         encoder.write(&adapted).map_err(place)?;
         self.size.store(encoder.size(), Ordering::Relaxed);
@@ -247,10 +253,11 @@ impl Lane {
             }
             drop(state);
             let encoder = encoder.ok_or_else(|| Error::internal("a row group without rows"))?;
-            let chunks = encoder.close().map_err(|error| match shared.plan.schema.columns.get(self.column) {
-                Some(column) => error.in_column(&column.name),
-                None => error,
-            })?;
+            let chunks =
+                encoder.close().map_err(|error| match shared.plan.schema.columns.get(self.column) {
+                    Some(column) => error.in_column(&column.name),
+                    None => error,
+                })?;
             lock(&self.state).chunks = chunks;
             return Ok(true);
         }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Date64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    Date32Type, Date64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
@@ -66,7 +67,9 @@ impl Partition {
             PartitionUnit::None | PartitionUnit::Hour => start.second.saturating_add(3600),
             PartitionUnit::Day => start.second.saturating_add(SECONDS_OF_A_DAY),
             PartitionUnit::Week => start.second.saturating_add(7 * SECONDS_OF_A_DAY),
-            PartitionUnit::Month if date.month() == 12 => later(NaiveDate::from_ymd_opt(date.year() + 1, 1, 1)),
+            PartitionUnit::Month if date.month() == 12 => {
+                later(NaiveDate::from_ymd_opt(date.year() + 1, 1, 1))
+            }
             PartitionUnit::Month => later(NaiveDate::from_ymd_opt(date.year(), date.month() + 1, 1)),
             PartitionUnit::Year => later(NaiveDate::from_ymd_opt(date.year() + 1, 1, 1)),
         }
@@ -119,7 +122,8 @@ impl Partition {
 }
 
 fn date_of(day: i64) -> NaiveDate {
-    DateTime::from_timestamp(day.saturating_mul(SECONDS_OF_A_DAY), 0).map_or(NaiveDate::MIN, |time| time.date_naive())
+    DateTime::from_timestamp(day.saturating_mul(SECONDS_OF_A_DAY), 0)
+        .map_or(NaiveDate::MIN, |time| time.date_naive())
 }
 
 fn day_of(date: NaiveDate) -> i64 {
@@ -168,9 +172,11 @@ impl Partitioner {
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
                 Ok(Self { column, unit, name: name.to_owned() })
             }
-            other => Err(Error::option("timestamp", "partitioning is possible only by a TIMESTAMP or DATE column")
-                .in_column(name)
-                .found(format_args!("Arrow type {other}"))),
+            other => {
+                Err(Error::option("timestamp", "partitioning is possible only by a TIMESTAMP or DATE column")
+                    .in_column(name)
+                    .found(format_args!("Arrow type {other}")))
+            }
         }
     }
 
@@ -188,13 +194,21 @@ impl Partitioner {
                 self.split_ticks(values, 1_000, nulls)
             }
             DataType::Timestamp(unit, _) => match unit {
-                TimeUnit::Second => self.split_ticks(array.as_primitive_opt::<TimestampSecondType>().ok_or_else(wrong)?.values(), 1, nulls),
-                TimeUnit::Millisecond => {
-                    self.split_ticks(array.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(wrong)?.values(), 1_000, nulls)
-                }
-                TimeUnit::Microsecond => {
-                    self.split_ticks(array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(wrong)?.values(), 1_000_000, nulls)
-                }
+                TimeUnit::Second => self.split_ticks(
+                    array.as_primitive_opt::<TimestampSecondType>().ok_or_else(wrong)?.values(),
+                    1,
+                    nulls,
+                ),
+                TimeUnit::Millisecond => self.split_ticks(
+                    array.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(wrong)?.values(),
+                    1_000,
+                    nulls,
+                ),
+                TimeUnit::Microsecond => self.split_ticks(
+                    array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(wrong)?.values(),
+                    1_000_000,
+                    nulls,
+                ),
                 TimeUnit::Nanosecond => self.split_ticks(
                     array.as_primitive_opt::<TimestampNanosecondType>().ok_or_else(wrong)?.values(),
                     1_000_000_000,
@@ -205,7 +219,12 @@ impl Partitioner {
         }
     }
 
-    fn split_ticks(&self, values: &[i64], per_second: i64, nulls: Option<&arrow_buffer::NullBuffer>) -> Result<Vec<Run>> {
+    fn split_ticks(
+        &self,
+        values: &[i64],
+        per_second: i64,
+        nulls: Option<&arrow_buffer::NullBuffer>,
+    ) -> Result<Vec<Run>> {
         self.split(values.len(), per_second, |row| values.get(row).copied().unwrap_or(0), nulls)
     }
 
@@ -228,7 +247,9 @@ impl Partitioner {
                 if !(low <= tick && tick < high) {
                     let second = tick.div_euclid(per_second);
                     if !in_range(second) {
-                        return Err(Error::invalid_input("a timestamp has no calendar date").in_column(&self.name).found(tick));
+                        return Err(Error::invalid_input("a timestamp has no calendar date")
+                            .in_column(&self.name)
+                            .found(tick));
                     }
                     current = Partition::of(self.unit, second);
                     if let Partition::At(start) = current {
@@ -285,13 +306,22 @@ mod tests {
         assert_eq!(path(PartitionUnit::Hour), PathBuf::from("year=2024/month=2/day=3/hour=4/data"));
         assert_eq!(path(PartitionUnit::Week), PathBuf::from("year=2024/week=5/data"));
         let null = stem(Layout::Hive, PartitionUnit::Month, &Partition::Null).unwrap();
-        assert_eq!(null, PathBuf::from("year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/data"));
+        assert_eq!(
+            null,
+            PathBuf::from("year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/data")
+        );
     }
 
     #[test]
     fn runs_split_at_units_and_nulls() {
         let day = 86_400_000_000i64;
-        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(-1), Some(0), Some(day - 1), None, Some(day)]));
+        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
+            Some(-1),
+            Some(0),
+            Some(day - 1),
+            None,
+            Some(day),
+        ]));
         let partitioner = Partitioner::new(0, "ts", array.data_type(), PartitionUnit::Day).unwrap();
         let runs = partitioner.runs(&array).unwrap();
         let shape: Vec<(String, usize)> =
@@ -304,12 +334,19 @@ mod tests {
     fn all_units_of_time_split_alike() {
         let ns: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![i64::MIN, 0, i64::MAX]));
         let partitioner = Partitioner::new(0, "ts", ns.data_type(), PartitionUnit::Year).unwrap();
-        let names: Vec<String> =
-            partitioner.runs(&ns).unwrap().iter().map(|run| run.partition.name(PartitionUnit::Year).unwrap()).collect();
+        let names: Vec<String> = partitioner
+            .runs(&ns)
+            .unwrap()
+            .iter()
+            .map(|run| run.partition.name(PartitionUnit::Year).unwrap())
+            .collect();
         assert_eq!(names, ["1677", "1970", "2262"]);
         let date: ArrayRef = Arc::new(Date32Array::from(vec![19_000]));
         let partitioner = Partitioner::new(0, "d", date.data_type(), PartitionUnit::Month).unwrap();
-        assert_eq!(partitioner.runs(&date).unwrap()[0].partition.name(PartitionUnit::Month).unwrap(), "2022-01");
+        assert_eq!(
+            partitioner.runs(&date).unwrap()[0].partition.name(PartitionUnit::Month).unwrap(),
+            "2022-01"
+        );
         let us: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![i64::MIN]));
         let partitioner = Partitioner::new(0, "ts", us.data_type(), PartitionUnit::Day).unwrap();
         assert!(partitioner.runs(&us).unwrap_err().to_string().contains("no calendar date"));

@@ -49,6 +49,7 @@
 //! let batch = RecordBatch::try_from_iter([("x", Arc::new(Int64Array::from_iter_values(0..100)) as _)])?;
 //! let plan = Plan::new(batch.schema(), &[], Options::default(), Arc::new(AtomicBool::new(false)))?;
 //! let sink = LocalSink::create(&directory.join("numbers"), &plan.options)?;
+//! let plan = plan.with_scratch(&sink);
 //! let writer = OrderedWriter::new(&plan, Box::new(sink), plan.unit(), 4);
 //! std::thread::scope(|scope| {
 //!     for number in 0..3 {

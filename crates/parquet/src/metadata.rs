@@ -57,12 +57,15 @@ pub fn sorting_columns(schema: &ExportSchema, options: &Options) -> Result<Optio
         Some(named) => named
             .iter()
             .map(|by| {
-                let index = schema.index_of(&by.column).ok_or_else(|| Error::internal("a sorting column is gone"))?;
+                let index =
+                    schema.index_of(&by.column).ok_or_else(|| Error::internal("a sorting column is gone"))?;
                 Ok(SortingColumn { column_idx: leaf(index)?, descending: by.descending, nulls_first: false })
             })
             .collect::<Result<_>>()?,
         None => match schema.columns.iter().position(|column| column.hint.designated) {
-            Some(index) => vec![SortingColumn { column_idx: leaf(index)?, descending: false, nulls_first: false }],
+            Some(index) => {
+                vec![SortingColumn { column_idx: leaf(index)?, descending: false, nulls_first: false }]
+            }
             None => Vec::new(),
         },
     };

@@ -117,7 +117,10 @@ impl OrderedWriter {
             self.plan.control.fail(error.clone());
             return Err(error);
         }
-        let dataset = state.dataset.take().ok_or_else(|| Error::internal("the export is finished already, or still writes"))?;
+        let dataset = state
+            .dataset
+            .take()
+            .ok_or_else(|| Error::internal("the export is finished already, or still writes"))?;
         drop(state);
         dataset.finish().inspect_err(|error| self.plan.control.fail(error.clone()))
     }

@@ -1,5 +1,6 @@
 //! What all parts of one export need: schema, options, control.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::layout::Partitioner;
 use crate::options::{Options, PartitionUnit};
 use crate::policy::{self, PageSizes};
 use crate::schema::{ColumnHint, ExportSchema};
+use crate::sink::Sink;
 
 /// A checked request. Cheap to clone; clones share the control.
 #[derive(Debug, Clone)]
@@ -21,16 +23,29 @@ pub struct Plan {
     pub options: Arc<Options>,
     /// Cancel token, failure, progress.
     pub control: Control,
+    /// A directory for pages of row groups that are too large for memory; see [`Self::with_scratch`].
+    pub scratch: Option<PathBuf>,
 }
 
 impl Plan {
     /// Checks schema and options against each other.
-    pub fn new(schema: SchemaRef, hints: &[ColumnHint], options: Options, cancel: Arc<AtomicBool>) -> Result<Self> {
+    pub fn new(
+        schema: SchemaRef,
+        hints: &[ColumnHint],
+        options: Options,
+        cancel: Arc<AtomicBool>,
+    ) -> Result<Self> {
         let schema = Arc::new(ExportSchema::new(schema, hints, &options)?);
         policy::check(&schema, &options)?;
-        let plan = Self { schema, options: Arc::new(options), control: Control::new(cancel) };
+        let plan = Self { schema, options: Arc::new(options), control: Control::new(cancel), scratch: None };
         plan.partitioner()?;
         Ok(plan)
+    }
+
+    /// Lets row groups that are too large for memory spill to where `sink` says.
+    pub fn with_scratch(mut self, sink: &dyn Sink) -> Self {
+        self.scratch = sink.scratch();
+        self
     }
 
     /// The unit of partitions; none when nothing was said.
@@ -59,10 +74,15 @@ impl Plan {
                 _ => None,
             }),
         };
-        let Some((index, field)) = column.and_then(|index| fields.get(index).map(|field| (index, field))) else {
-            let names: Vec<&str> =
-                timestamps().iter().filter_map(|index| fields.get(*index)).map(|field| field.name().as_str()).collect();
-            let error = Error::option("partition_unit", "partitioning is possible only with a timestamp column");
+        let Some((index, field)) = column.and_then(|index| fields.get(index).map(|field| (index, field)))
+        else {
+            let names: Vec<&str> = timestamps()
+                .iter()
+                .filter_map(|index| fields.get(*index))
+                .map(|field| field.name().as_str())
+                .collect();
+            let error =
+                Error::option("partition_unit", "partitioning is possible only with a timestamp column");
             return Err(match names.as_slice() {
                 [] => error.hint("The rows have no column of type TIMESTAMP."),
                 _ => error.hint(format!("Choose one with the option timestamp: {}", names.join(", "))),

@@ -46,7 +46,9 @@ impl Sample {
         match array.data_type() {
             DataType::Dictionary(..) => Self { repeats: true, prefixes: false },
             DataType::Utf8 => Self::of_bytes(array.as_string::<i32>().iter().flatten().map(str::as_bytes)),
-            DataType::LargeUtf8 => Self::of_bytes(array.as_string::<i64>().iter().flatten().map(str::as_bytes)),
+            DataType::LargeUtf8 => {
+                Self::of_bytes(array.as_string::<i64>().iter().flatten().map(str::as_bytes))
+            }
             DataType::Utf8View => Self::of_bytes(array.as_string_view().iter().flatten().map(str::as_bytes)),
             DataType::Binary => Self::of_bytes(array.as_binary::<i32>().iter().flatten()),
             DataType::LargeBinary => Self::of_bytes(array.as_binary::<i64>().iter().flatten()),
@@ -75,7 +77,10 @@ impl Sample {
             previous = value;
             count += 1;
         }
-        Self { repeats: count >= 8 && distinct.len() * 3 <= count, prefixes: count > 0 && common >= count * 4 }
+        Self {
+            repeats: count >= 8 && distinct.len() * 3 <= count,
+            prefixes: count > 0 && common >= count * 4,
+        }
     }
 }
 
@@ -145,7 +150,11 @@ pub fn choose(column: &Column, leaf: &ColumnDescriptor, options: &Options, sampl
             let prefixes = smallest && sample.prefixes;
             Choice {
                 dictionary: may_repeat && sample.repeats,
-                encoding: if prefixes { Encoding::DELTA_BYTE_ARRAY } else { Encoding::DELTA_LENGTH_BYTE_ARRAY },
+                encoding: if prefixes {
+                    Encoding::DELTA_BYTE_ARRAY
+                } else {
+                    Encoding::DELTA_LENGTH_BYTE_ARRAY
+                },
                 ..plain
             }
         }
@@ -154,7 +163,11 @@ pub fn choose(column: &Column, leaf: &ColumnDescriptor, options: &Options, sampl
 }
 
 fn asked(options: &Options, column: &str) -> Option<ColumnEncoding> {
-    options.column_encoding.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, encoding)| *encoding)
+    options
+        .column_encoding
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(column))
+        .map(|(_, encoding)| *encoding)
 }
 
 fn explicit(asked: ColumnEncoding) -> Choice {
@@ -172,7 +185,9 @@ fn explicit(asked: ColumnEncoding) -> Choice {
 /// Refuses encodings that a column's type cannot have.
 pub fn check(schema: &ExportSchema, options: &Options) -> Result<()> {
     for (name, asked) in &options.column_encoding {
-        let Some(column) = schema.index_of(name).and_then(|index| schema.columns.get(index)) else { continue };
+        let Some(column) = schema.index_of(name).and_then(|index| schema.columns.get(index)) else {
+            continue;
+        };
         let fail = |accepted: &[&'static str], physical: Physical| {
             Error::option("column_encoding", format!("type {physical} cannot have this encoding"))
                 .in_column(name)
@@ -186,8 +201,12 @@ pub fn check(schema: &ExportSchema, options: &Options) -> Result<()> {
             let physical = leaf.physical_type();
             let accepted: &[&'static str] = match physical {
                 Physical::BOOLEAN => &["plain"],
-                Physical::INT32 | Physical::INT64 => &["plain", "dictionary", "delta_binary_packed", "byte_stream_split"],
-                Physical::BYTE_ARRAY => &["plain", "dictionary", "delta_length_byte_array", "delta_byte_array"],
+                Physical::INT32 | Physical::INT64 => {
+                    &["plain", "dictionary", "delta_binary_packed", "byte_stream_split"]
+                }
+                Physical::BYTE_ARRAY => {
+                    &["plain", "dictionary", "delta_length_byte_array", "delta_byte_array"]
+                }
                 Physical::FIXED_LEN_BYTE_ARRAY => &["plain", "dictionary", "byte_stream_split"],
                 _ => &["plain", "dictionary", "byte_stream_split"],
             };
@@ -208,7 +227,12 @@ pub fn check(schema: &ExportSchema, options: &Options) -> Result<()> {
 }
 
 /// The library's properties for the chunks of one column.
-pub fn properties(column: &Column, options: &Options, pages: PageSizes, sample: Sample) -> WriterPropertiesPtr {
+pub fn properties(
+    column: &Column,
+    options: &Options,
+    pages: PageSizes,
+    sample: Sample,
+) -> WriterPropertiesPtr {
     let mut builder = WriterProperties::builder()
         .set_writer_version(writer_version(options))
         .set_data_page_row_count_limit(PAGE_ROWS)
@@ -230,7 +254,10 @@ pub fn properties(column: &Column, options: &Options, pages: PageSizes, sample: 
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), options.bloom_filter_fpp)
-                .set_column_bloom_filter_max_ndv(path, options.row_group.rows.unwrap_or(1 << 20).min(1 << 24));
+                .set_column_bloom_filter_max_ndv(
+                    path,
+                    options.row_group.rows.unwrap_or(1 << 20).min(1 << 24),
+                );
         }
     }
     Arc::new(builder.build())

@@ -72,7 +72,9 @@ fn add_row_bytes(array: &ArrayRef, sizes: &mut [u64]) {
             let bytes = array_bytes(values).checked_div(values.len() as u64).unwrap_or(0);
             add_constant(sizes, per_row * (bytes + 1));
         }
-        DataType::Struct(_) => array.as_struct().columns().iter().for_each(|child| add_row_bytes(child, sizes)),
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().for_each(|child| add_row_bytes(child, sizes))
+        }
         _ => {
             let total = array.to_data().get_slice_memory_size().unwrap_or(array.len() * 8) as u64;
             add_constant(sizes, total.div_ceil(array.len().max(1) as u64));
@@ -109,7 +111,9 @@ fn add_children<T: Copy + TryInto<u64>>(values: &ArrayRef, offsets: &[T], sizes:
         sum += bytes;
         sum
     }));
-    let at = |position: u64| usize::try_from(position).ok().and_then(|position| sums.get(position)).copied().unwrap_or(sum);
+    let at = |position: u64| {
+        usize::try_from(position).ok().and_then(|position| sums.get(position)).copied().unwrap_or(sum)
+    };
     for (size, pair) in sizes.iter_mut().zip(offsets.windows(2)) {
         if let [start, end] = pair {
             *size += at(offset(*end)).saturating_sub(at(offset(*start))) + 1;
@@ -128,8 +132,11 @@ mod tests {
     fn slices_count_only_their_rows() {
         let text: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "a text longer than twelve", ""]));
         assert_eq!(array_bytes(&text.slice(1, 1)), 25 + 4);
-        let list: ArrayRef =
-            Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(1.0); 3]), None, Some(vec![None])]));
+        let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vec![
+            Some(vec![Some(1.0); 3]),
+            None,
+            Some(vec![None]),
+        ]));
         assert_eq!(array_bytes(&list.slice(2, 1)), 9 + 1);
         assert_eq!(array_bytes(&list), 27 + 9 + 3);
     }

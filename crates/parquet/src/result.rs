@@ -54,7 +54,13 @@ pub struct ExportResult {
 impl ExportResult {
     pub(crate) fn new(files: Vec<FileResult>, row_groups: Vec<RowGroupResult>) -> Self {
         let sum = |value: fn(&FileResult) -> u64| files.iter().map(value).sum();
-        Self { rows: sum(|file| file.rows), bytes: sum(|file| file.bytes), uncompressed: sum(|file| file.uncompressed), files, row_groups }
+        Self {
+            rows: sum(|file| file.rows),
+            bytes: sum(|file| file.bytes),
+            uncompressed: sum(|file| file.uncompressed),
+            files,
+            row_groups,
+        }
     }
 
     /// Mean encoded bytes of a row group before compression; 0 without row groups.

@@ -57,7 +57,8 @@ impl RowGroupEncoder {
         let raw = if limits.bytes.is_some() { row_bytes(batch) } else { Vec::new() };
         let mut done = 0;
         while done < batch.num_rows() {
-            let filled = Filled { rows: self.rows, bytes: if limits.bytes.is_some() { self.size() } else { 0 } };
+            let filled =
+                Filled { rows: self.rows, bytes: if limits.bytes.is_some() { self.size() } else { 0 } };
             match next(limits, filled, batch.num_rows() - done, raw.get(done..).unwrap_or_default()) {
                 Next::Close => break,
                 Next::Take(rows) => {
@@ -73,16 +74,21 @@ impl RowGroupEncoder {
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = &self.plan.schema.columns;
         if batch.num_columns() != columns.len() {
-            return Err(Error::internal(format!("{} columns for a schema of {}", batch.num_columns(), columns.len())));
+            return Err(Error::internal(format!(
+                "{} columns for a schema of {}",
+                batch.num_columns(),
+                columns.len()
+            )));
         }
         for (index, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
             self.plan.control.check()?;
             let place = |error: Error| error.in_column(&column.name);
             let adapted = column.adapter.apply(array).map_err(place)?;
             if index == self.encoders.len() {
-                self.encoders.push(encoder(column, &self.plan.options, self.pages, &adapted).map_err(place)?);
+                self.encoders.push(encoder(column, &self.plan, self.pages, &adapted).map_err(place)?);
             }
-            let encoder = self.encoders.get_mut(index).ok_or_else(|| Error::internal("a column without an encoder"))?;
+            let encoder =
+                self.encoders.get_mut(index).ok_or_else(|| Error::internal("a column without an encoder"))?;
             encoder.write(&adapted).map_err(place)?;
         }
         self.rows += batch.num_rows() as u64;

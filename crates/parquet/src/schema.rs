@@ -193,6 +193,15 @@ fn field_id(ids: &FieldIds, name: &str, index: usize, hint: &ColumnHint) -> Opti
 }
 
 fn column(field: &Field, hint: ColumnHint, id: Option<i32>, options: &Options) -> Result<(Column, TypePtr)> {
+    let keyed = matches!(field.data_type(), DataType::Dictionary(key, value)
+        if **key == DataType::Int32 && **value == DataType::Utf8);
+    if hint.is_symbol() && !keyed {
+        // Any other order of the dictionary would make the server read wrong symbols without noticing.
+        return Err(Error::invalid_input("a SYMBOL needs the keys of its symbol table")
+            .expected("Arrow type Dictionary(Int32, Utf8)")
+            .found(field.data_type())
+            .hint("Computed text is a VARCHAR (26) or STRING (11)."));
+    }
     let (data_type, adapter) = adapt(field.data_type(), &hint, options)?;
     let nullable = !hint.is_required();
     let arrow = Arc::new(Field::new(field.name(), data_type, nullable));
@@ -408,5 +417,16 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.starts_with("duplicate column name, column \"a\""), "{error}");
+    }
+
+    #[test]
+    fn symbols_without_keys_are_refused() {
+        let fields = vec![Field::new("s", DataType::Utf8View, true)];
+        let error = ExportSchema::new(Arc::new(Schema::new(fields)), &[hint(12, 0)], &Options::default())
+            .unwrap_err();
+        assert!(
+            error.to_string().starts_with("a SYMBOL needs the keys of its symbol table, column \"s\""),
+            "{error}"
+        );
     }
 }

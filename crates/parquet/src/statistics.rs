@@ -1,12 +1,12 @@
 //! Statistics of floating-point chunks in the form that every reader understands: no NaN, and a zero bound counts for both
 //! zeros, because −0.0 = 0.0 in SQL but not in bytes.
 
+use parquet::basic::Type as Physical;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
 use parquet::file::metadata::ColumnIndexBuilder;
 use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
 use parquet::file::statistics::Statistics;
-use parquet::basic::Type as Physical;
 
 /// Minimum and maximum as they may be written; `None` when there are only NaNs.
 fn bounds<T: Float>(min: T, max: T) -> Option<(T, T)> {

@@ -76,6 +76,7 @@ impl Export {
 
     /// Begins an export to any sink.
     pub fn to_sink(plan: Plan, sink: Box<dyn Sink>, threads: usize) -> Result<Self> {
+        let plan = plan.with_scratch(sink.as_ref());
         let threads = threads.max(1);
         let partitioner = plan.partitioner()?;
         let unit = plan.unit();
@@ -131,7 +132,11 @@ impl Export {
         let schema = batch.schema_ref();
         let found = schema.fields();
         if found.len() != expected.len() {
-            return Err(Error::internal(format!("a batch of {} columns, expected {}", found.len(), expected.len())));
+            return Err(Error::internal(format!(
+                "a batch of {} columns, expected {}",
+                found.len(),
+                expected.len()
+            )));
         }
         for (expected, found) in expected.iter().zip(found) {
             if expected.data_type() != found.data_type() {
@@ -152,7 +157,8 @@ impl Export {
         let mut done = 0;
         while done < batch.num_rows() {
             let position = self.open(partition)?;
-            let filling = self.filling.get(position).ok_or_else(|| Error::internal("an open row group is gone"))?;
+            let filling =
+                self.filling.get(position).ok_or_else(|| Error::internal("an open row group is gone"))?;
             let bytes = match limits.bytes {
                 Some(target) if filling.raw >= target / 2 || filling.rows == 0 => filling.group.measure()?,
                 // Far from full, whatever the encoding: no need to wait.
@@ -195,7 +201,12 @@ impl Export {
         let most = if self.ordered_partitions { 1 } else { MAX_OPEN_PARTITIONS };
         loop {
             let bytes: u64 = self.filling.iter().map(|filling| filling.raw).sum();
-            let oldest = self.filling.iter().enumerate().min_by_key(|(_, filling)| filling.used).map(|(position, _)| position);
+            let oldest = self
+                .filling
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, filling)| filling.used)
+                .map(|(position, _)| position);
             match oldest {
                 Some(oldest) if self.filling.len() >= most || bytes > MAX_OPEN_BYTES => self.close(oldest)?,
                 _ => break,
@@ -208,7 +219,8 @@ impl Export {
 
     fn push(&mut self, position: usize, batch: &RecordBatch) -> Result<()> {
         let pool = self.pool.as_ref().ok_or_else(|| Error::internal("the export has ended"))?;
-        let filling = self.filling.get_mut(position).ok_or_else(|| Error::internal("an open row group is gone"))?;
+        let filling =
+            self.filling.get_mut(position).ok_or_else(|| Error::internal("an open row group is gone"))?;
         for (column, array) in batch.columns().iter().enumerate() {
             let bytes = array_bytes(array);
             self.shared.queued.take(bytes, &self.plan)?;
@@ -230,7 +242,13 @@ impl Export {
 
     /// Writes what is left, waits for the threads, and publishes the files.
     pub fn finish(mut self) -> Result<ExportResult> {
-        while let Some(oldest) = self.filling.iter().enumerate().min_by_key(|(_, filling)| filling.used).map(|(position, _)| position) {
+        while let Some(oldest) = self
+            .filling
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, filling)| filling.used)
+            .map(|(position, _)| position)
+        {
             self.close(oldest)?;
         }
         // Every row group that was closed is written.

@@ -5,7 +5,9 @@ use parquet::basic::{BoundaryOrder, Encoding, PageType};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
+};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
@@ -49,6 +51,9 @@ pub struct ChunkBuilder {
     uncompressed: u64,
 }
 
+/// Smallest and largest value of a page, PLAIN.
+pub type Bounds = (Vec<u8>, Vec<u8>);
+
 /// What is known of a chunk's values at its end.
 pub struct Summary {
     /// The dictionary page's body and its number of values.
@@ -56,7 +61,7 @@ pub struct Summary {
     /// Chunk statistics.
     pub statistics: Option<Statistics>,
     /// Minimum and maximum of each page, in order; `None` for pages of NULLs. Absent: no column index.
-    pub page_bounds: Option<Vec<Option<(Vec<u8>, Vec<u8>)>>>,
+    pub page_bounds: Option<Vec<Option<Bounds>>>,
     /// Order of the page bounds.
     pub order: BoundaryOrder,
     /// Bloom filter.
@@ -66,7 +71,12 @@ pub struct Summary {
 impl ChunkBuilder {
     /// An empty chunk of a column with one leaf.
     pub fn new(column: &Column, options: &Options) -> Result<Self> {
-        let descr = column.descr.columns().first().cloned().ok_or_else(|| Error::internal("a column without a leaf"))?;
+        let descr = column
+            .descr
+            .columns()
+            .first()
+            .cloned()
+            .ok_or_else(|| Error::internal("a column without a leaf"))?;
         let compression = policy::compression(column, options);
         Ok(Self {
             descr,
@@ -90,7 +100,8 @@ impl ChunkBuilder {
         let rows = count(body.rows)?;
         let (page, raw_len) = if self.v2 {
             let raw = body.levels.len() + body.values.len();
-            let compressed = if self.codec.is_uncompressed() { None } else { Some(self.codec.compress(&body.values)?) };
+            let compressed =
+                if self.codec.is_uncompressed() { None } else { Some(self.codec.compress(&body.values)?) };
             let smaller = compressed.filter(|compressed| compressed.len() < body.values.len());
             let is_compressed = smaller.is_some();
             let mut buffer = body.levels.clone();
@@ -153,7 +164,11 @@ impl ChunkBuilder {
             offset += bytes.len() as i64;
             pages.push(bytes);
             encodings.push(Encoding::PLAIN);
-            stats.push(PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 });
+            stats.push(PageEncodingStats {
+                page_type: PageType::DICTIONARY_PAGE,
+                encoding: Encoding::PLAIN,
+                count: 1,
+            });
         }
         let data_page_offset = offset;
         let mut offsets = OffsetIndexBuilder::new();
@@ -174,9 +189,13 @@ impl ChunkBuilder {
             if !encodings.contains(&page.encoding) {
                 encodings.push(page.encoding);
             }
-            match stats.iter_mut().find(|stats: &&mut PageEncodingStats| stats.page_type == data_type && stats.encoding == page.encoding) {
+            match stats.iter_mut().find(|stats: &&mut PageEncodingStats| {
+                stats.page_type == data_type && stats.encoding == page.encoding
+            }) {
                 Some(stats) => stats.count += 1,
-                None => stats.push(PageEncodingStats { page_type: data_type, encoding: page.encoding, count: 1 }),
+                None => {
+                    stats.push(PageEncodingStats { page_type: data_type, encoding: page.encoding, count: 1 })
+                }
             }
             offset += size as i64;
             rows += page.rows;
@@ -222,5 +241,6 @@ fn count(value: usize) -> Result<u32> {
 }
 
 fn too_large() -> Error {
-    Error::invalid_input("a page is larger than 2 GiB").hint("Use smaller values of data_page_size or row_group_size.")
+    Error::invalid_input("a page is larger than 2 GiB")
+        .hint("Use smaller values of data_page_size or row_group_size.")
 }

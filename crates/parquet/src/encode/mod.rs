@@ -4,6 +4,7 @@ mod arrow;
 mod chunk;
 mod codec;
 mod rle;
+mod spill;
 mod symbol;
 
 use std::io::Write;
@@ -15,9 +16,9 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::file::writer::SerializedRowGroupWriter;
 
 use crate::error::Result;
-use crate::options::Options;
 use crate::policy::PageSizes;
 use crate::schema::Column;
+use crate::Plan;
 
 /// Encodes one column of one row group.
 pub trait ColumnEncoder: Send {
@@ -30,11 +31,16 @@ pub trait ColumnEncoder: Send {
 }
 
 /// Makes the encoder of a column.
-pub fn encoder(column: &Column, options: &Options, pages: PageSizes, first: &ArrayRef) -> Result<Box<dyn ColumnEncoder>> {
+pub fn encoder(
+    column: &Column,
+    plan: &Plan,
+    pages: PageSizes,
+    first: &ArrayRef,
+) -> Result<Box<dyn ColumnEncoder>> {
     if symbol::SymbolEncoder::takes(column) {
-        return Ok(Box::new(symbol::SymbolEncoder::new(column, options, pages)?));
+        return Ok(Box::new(symbol::SymbolEncoder::new(column, &plan.options, pages)?));
     }
-    Ok(Box::new(arrow::ArrowEncoder::new(column, options, pages, first)?))
+    Ok(Box::new(arrow::ArrowEncoder::new(column, plan, pages, first)?))
 }
 
 /// A finished column chunk, wherever it was made.

@@ -47,7 +47,8 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
     for group in values.chunks(8) {
         // Four values are at most 128 bits.
         let (low, high) = group.split_at(group.len().min(4));
-        let gather = |part: &[u32]| part.iter().rev().fold(0u128, |bits, value| (bits << width) | u128::from(*value));
+        let gather =
+            |part: &[u32]| part.iter().rev().fold(0u128, |bits, value| (bits << width) | u128::from(*value));
         let (low, high) = (gather(low), gather(high));
         let shift = 4 * width;
         let whole = low | high.checked_shl(shift).unwrap_or(0);
@@ -76,7 +77,11 @@ pub fn encode_bits(bits: &[u8], count: usize, out: &mut Vec<u8>) {
     };
     while let Some(rest) = whole.get(at..).filter(|rest| !rest.is_empty()) {
         let first = rest.first().copied().unwrap_or(0);
-        let run = if first == 0 || first == 0xff { rest.iter().take_while(|byte| **byte == first).count() } else { 1 };
+        let run = if first == 0 || first == 0xff {
+            rest.iter().take_while(|byte| **byte == first).count()
+        } else {
+            1
+        };
         if run >= SHORTEST {
             flush(literals, at, out);
             varint((run as u64 * 8) << 1, out);
@@ -86,7 +91,7 @@ pub fn encode_bits(bits: &[u8], count: usize, out: &mut Vec<u8>) {
         at += run;
     }
     flush(literals, whole.len(), out);
-    if count % 8 != 0 {
+    if !count.is_multiple_of(8) {
         let mask = (1u16 << (count % 8)) as u8;
         varint(3, out);
         out.push(bits.get(count / 8).copied().unwrap_or(0) & mask.wrapping_sub(1));
@@ -135,7 +140,8 @@ mod tests {
                 let values = (header >> 1) as usize * 8;
                 let bit = |i: usize| u32::from(bytes[i / 8] >> (i % 8) & 1);
                 let w = usize::from(width);
-                let decoded: Vec<u32> = (0..values).map(|v| (0..w).fold(0, |x, b| x | bit(v * w + b) << b)).collect();
+                let decoded: Vec<u32> =
+                    (0..values).map(|v| (0..w).fold(0, |x, b| x | bit(v * w + b) << b)).collect();
                 out.extend(decoded);
                 bytes = &bytes[values * w / 8..];
             }

@@ -88,9 +88,12 @@ impl SymbolEncoder {
 
     /// Takes the symbol table of a batch: the same one, or one that has grown.
     fn adopt(&mut self, values: &ArrayRef) -> Result<()> {
-        let values = values.as_string_opt::<i32>().ok_or_else(|| Error::internal("a symbol table that is not text"))?;
+        let values = values
+            .as_string_opt::<i32>()
+            .ok_or_else(|| Error::internal("a symbol table that is not text"))?;
         if let Some(known) = &self.symbols {
-            let same = known.len() == values.len() && known.value_offsets().as_ptr() == values.value_offsets().as_ptr();
+            let same = known.len() == values.len()
+                && known.value_offsets().as_ptr() == values.value_offsets().as_ptr();
             if same {
                 return Ok(());
             }
@@ -123,7 +126,7 @@ impl SymbolEncoder {
         let page = self.page_bounds.len() as u32 + 1;
         for (row, key) in keys.iter().enumerate() {
             let position = self.rows + row;
-            if self.nullable && position % 8 == 0 {
+            if self.nullable && position.is_multiple_of(8) {
                 self.valid.push(0);
             }
             if *key < 0 || !is_valid(row) {
@@ -140,11 +143,14 @@ impl SymbolEncoder {
             let key = *key as u32;
             let table = self.last_page.len();
             let last = self.last_page.get_mut(key as usize).ok_or_else(|| {
-                Error::invalid_input("a symbol key is outside the symbol table").expected(format_args!("a key below {table}")).found(key)
+                Error::invalid_input("a symbol key is outside the symbol table")
+                    .expected(format_args!("a key below {table}"))
+                    .found(key)
             })?;
             if *last != page {
                 if *last == 0 {
-                    let length = self.symbols.as_ref().map_or(0, |symbols| symbols.value_length(key as usize));
+                    let length =
+                        self.symbols.as_ref().map_or(0, |symbols| symbols.value_length(key as usize));
                     self.used_bytes += length.max(0) as u64;
                     self.largest = self.largest.max(Some(key));
                 }
@@ -177,9 +183,20 @@ impl SymbolEncoder {
         let mut values = Vec::with_capacity(self.keys.len() * usize::from(width) / 8 + 16);
         values.push(width);
         rle::encode(&self.keys, width, &mut values);
-        self.chunk.push(Body { rows: self.rows, nulls, levels, values, encoding: Encoding::RLE_DICTIONARY })?;
+        self.chunk.push(Body {
+            rows: self.rows,
+            nulls,
+            levels,
+            values,
+            encoding: Encoding::RLE_DICTIONARY,
+        })?;
         let by_value = |a: &&u32, b: &&u32| self.text(**a).cmp(self.text(**b));
-        let bounds = self.page_keys.iter().min_by(by_value).copied().zip(self.page_keys.iter().max_by(by_value).copied());
+        let bounds = self
+            .page_keys
+            .iter()
+            .min_by(by_value)
+            .copied()
+            .zip(self.page_keys.iter().max_by(by_value).copied());
         self.page_bounds.push(bounds);
         self.nulls += nulls as u64;
         self.rows = 0;
@@ -211,14 +228,16 @@ impl SymbolEncoder {
         };
         let statistics = (self.statistics != EnabledStatistics::None).then(|| {
             let (min, max) = (self.used().min(), self.used().max());
-            let exact = min.is_some_and(|min| lower_bound(min).1) && max.is_some_and(|max| upper_bound(max).1);
+            let exact =
+                min.is_some_and(|min| lower_bound(min).1) && max.is_some_and(|max| upper_bound(max).1);
             let (min, max) = (
                 min.map(|min| ByteArray::from(lower_bound(min).0.to_vec())),
                 max.map(|max| ByteArray::from(upper_bound(max).0)),
             );
-            let statistics = parquet::file::statistics::ValueStatistics::new(min, max, None, Some(self.nulls), false)
-                .with_min_is_exact(exact)
-                .with_max_is_exact(exact);
+            let statistics =
+                parquet::file::statistics::ValueStatistics::new(min, max, None, Some(self.nulls), false)
+                    .with_min_is_exact(exact)
+                    .with_max_is_exact(exact);
             Statistics::ByteArray(statistics)
         });
         let bloom_filter = match self.bloom_fpp {

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{sync_channel, SyncSender};
+use std::thread::{Builder, JoinHandle};
 
 use super::staging::{parent_of, Staging};
 use super::{Shape, Sink, SinkFile};
@@ -84,7 +86,8 @@ impl LocalSink {
             for file in files {
                 let path = target.join(file);
                 let parent = parent_of(&path);
-                fs::create_dir_all(&parent).map_err(|error| Error::io(&error, "create the directory", &parent))?;
+                fs::create_dir_all(&parent)
+                    .map_err(|error| Error::io(&error, "create the directory", &parent))?;
                 rename(&self.staging.files().join(file), &path)?;
             }
         }
@@ -100,11 +103,15 @@ impl Sink for LocalSink {
         let parent = parent_of(&path);
         fs::create_dir_all(&parent).map_err(|error| Error::io(&error, "create the directory", &parent))?;
         let file = File::create_new(&path).map_err(|error| Error::io(&error, "create", &path))?;
-        Ok(Box::new(LocalFile { file, path }))
+        Ok(Box::new(LocalFile { file, path, unsynced: 0, syncer: None }))
     }
 
     fn is_free(&self, relative: &Path) -> bool {
         !self.destination.join(relative).exists()
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        Some(self.staging.spill())
     }
 
     fn publish(&mut self, files: &[PathBuf], shape: Shape) -> Result<Vec<PathBuf>> {
@@ -117,14 +124,54 @@ impl Sink for LocalSink {
     }
 }
 
+/// Bytes after which the disk is asked to begin, so that it works while we encode and little is left for the end.
+const SYNC_EVERY: usize = 32 << 20;
+
 struct LocalFile {
     file: File,
     path: PathBuf,
+    unsynced: usize,
+    syncer: Option<Syncer>,
+}
+
+/// A thread that makes a growing file durable; begun only for large files.
+struct Syncer {
+    wake: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Syncer {
+    /// `None` when the system refuses a second handle or a thread: then all is synced at the end.
+    fn start(file: &File) -> Option<Self> {
+        let file = file.try_clone().ok()?;
+        let (wake, woken) = sync_channel(1);
+        let work = move || {
+            // The system reports a failed write once, so the first error must not be lost.
+            while woken.recv().is_ok() {
+                file.sync_data()?;
+            }
+            Ok(())
+        };
+        let thread = Builder::new().name("questdb-parquet-sync".to_owned()).spawn(work).ok()?;
+        Some(Self { wake, thread })
+    }
 }
 
 impl Write for LocalFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_EVERY {
+            self.unsynced = 0;
+            if self.syncer.is_none() {
+                self.syncer = Syncer::start(&self.file);
+            }
+            if let Some(syncer) = &self.syncer {
+                // Busy, it will be woken by a later write; failed, the end reports it.
+                let _ = syncer.wake.try_send(());
+            }
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -133,8 +180,14 @@ impl Write for LocalFile {
 }
 
 impl SinkFile for LocalFile {
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.file.sync_all().map_err(|error| Error::io(&error, "write", &self.path))
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        let mut early = Ok(());
+        if let Some(syncer) = self.syncer.take() {
+            drop(syncer.wake);
+            early =
+                syncer.thread.join().unwrap_or_else(|_| Err(io::Error::other("the syncing thread failed")));
+        }
+        early.and_then(|()| self.file.sync_all()).map_err(|error| Error::io(&error, "write", &self.path))
     }
 }
 
@@ -145,7 +198,8 @@ fn without_trailing_separator(path: &Path) -> PathBuf {
 /// The path of a result that is one file.
 fn single_path(destination: &Path, options: &Options) -> PathBuf {
     let exact = options.exact_path || options.mode == Some(Mode::SingleFile);
-    let has_suffix = destination.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    let has_suffix =
+        destination.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
     if exact || has_suffix || options.layout.unwrap_or_default() != Layout::Questdb {
         return destination.to_owned();
     }
@@ -160,7 +214,8 @@ fn refuse_existing(destination: &Path, single: &Path) -> Result<()> {
         let what = match fs::metadata(path) {
             Err(_) => continue,
             Ok(metadata) if metadata.is_dir() => {
-                let mut entries = fs::read_dir(path).map_err(|error| Error::io(&error, "read the directory", path))?;
+                let mut entries =
+                    fs::read_dir(path).map_err(|error| Error::io(&error, "read the directory", path))?;
                 if entries.next().is_none() {
                     continue;
                 }
@@ -178,8 +233,12 @@ fn refuse_existing(destination: &Path, single: &Path) -> Result<()> {
 /// `x.parquet` → `x.1.parquet`, `x.2.parquet`, …: the first that does not exist.
 fn free_name(path: &Path) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let suffix = path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
-    (1u64..).map(|number| path.with_file_name(format!("{stem}.{number}{suffix}"))).find(|path| !path.exists()).unwrap_or_else(|| path.to_owned())
+    let suffix =
+        path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    (1u64..)
+        .map(|number| path.with_file_name(format!("{stem}.{number}{suffix}")))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| path.to_owned())
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

@@ -24,6 +24,9 @@ pub trait Sink: Send {
     /// Whether `relative` is free in the destination; asked only when files are appended.
     fn is_free(&self, relative: &Path) -> bool;
 
+    /// A directory for temporary data that goes away with the sink.
+    fn scratch(&self) -> Option<PathBuf>;
+
     /// Makes all files visible, as one file or as a directory, and returns their final paths in the order of `files`.
     fn publish(&mut self, files: &[PathBuf], shape: Shape) -> Result<Vec<PathBuf>>;
 }

@@ -4,6 +4,7 @@
 //! <parent>/.<name>.questdb_export.<process>.<number>/
 //!     lock      held by the process as long as it lives
 //!     files/    the new files; renamed to the destination when complete
+//!     spill/    pages of row groups that do not fit in memory
 //!     old/      what was there before, until it is removed
 //! ```
 //!
@@ -50,10 +51,12 @@ impl Staging {
                 .write(true)
                 .open(&path)
                 .map_err(|error| Error::io(&error, "create", &path))?;
-            FileExt::try_lock(&lock).map_err(|error| Error::io(&std::io::Error::other(error.to_string()), "lock", &path))?;
+            FileExt::try_lock(&lock)
+                .map_err(|error| Error::io(&std::io::Error::other(error.to_string()), "lock", &path))?;
             let staging = Self { root, _lock: lock };
-            for directory in [staging.files(), staging.old()] {
-                fs::create_dir(&directory).map_err(|error| Error::io(&error, "create the directory", &directory))?;
+            for directory in [staging.files(), staging.old(), staging.spill()] {
+                fs::create_dir(&directory)
+                    .map_err(|error| Error::io(&error, "create the directory", &directory))?;
             }
             return Ok(staging);
         }
@@ -62,6 +65,11 @@ impl Staging {
     /// The directory of the new files.
     pub fn files(&self) -> PathBuf {
         self.root.join("files")
+    }
+
+    /// The directory of pages that do not fit in memory.
+    pub fn spill(&self) -> PathBuf {
+        self.root.join("spill")
     }
 
     /// The directory of what was replaced.

@@ -15,7 +15,8 @@ fn numbers(rows: i64) -> RecordBatch {
 #[test]
 fn dropped_exports_leave_nothing() {
     let temp = Temp::new();
-    let mut export = begin(&temp.join("a"), numbers(1).schema(), &[], options(&[("row_group_size", 10.into())])).unwrap();
+    let mut export =
+        begin(&temp.join("a"), numbers(1).schema(), &[], options(&[("row_group_size", 10.into())])).unwrap();
     export.write(&numbers(1000)).unwrap();
     assert!(!temp.listing().is_empty());
     drop(export);
@@ -27,7 +28,8 @@ fn cancelled_exports_stop_and_leave_nothing() {
     let temp = Temp::new();
     let cancel = Arc::new(AtomicBool::new(false));
     let mut export =
-        Export::create(temp.join("a"), numbers(1).schema(), &[], options(&[]), 2, Arc::clone(&cancel)).unwrap();
+        Export::create(temp.join("a"), numbers(1).schema(), &[], options(&[]), 2, Arc::clone(&cancel))
+            .unwrap();
     export.write(&numbers(1000)).unwrap();
     cancel.store(true, Ordering::Relaxed);
     assert_eq!(export.write(&numbers(1000)).unwrap_err().kind(), ErrorKind::Cancelled);
@@ -119,7 +121,10 @@ fn unwritable_destinations_name_the_path() {
     std::fs::write(temp.join("file"), "").unwrap();
     let error = export(&temp.join("file/below/t"), &[numbers(1)], &[], options(&[])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().contains("cannot create the directory") && error.to_string().contains("file/below"), "{error}");
+    assert!(
+        error.to_string().contains("cannot create the directory") && error.to_string().contains("file/below"),
+        "{error}"
+    );
 }
 
 #[test]

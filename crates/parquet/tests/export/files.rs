@@ -23,11 +23,23 @@ fn mixed(rows: usize) -> RecordBatch {
     let mut rng = Rng::new(42);
     let n = rows as i64;
     batch(vec![
-        ("b", Arc::new(BooleanArray::from_iter((0..rows).map(|_| rng.chance(80).then(|| rng.chance(50))))) as ArrayRef),
+        (
+            "b",
+            Arc::new(BooleanArray::from_iter((0..rows).map(|_| rng.chance(80).then(|| rng.chance(50)))))
+                as ArrayRef,
+        ),
         ("i", Arc::new(Int64Array::from_iter((0..n).map(|i| (i % 7 != 0).then_some(i * 3))))),
         ("d", Arc::new(Float64Array::from_iter((0..n).map(|i| (i % 5 != 0).then_some(i as f64 / 3.0))))),
-        ("s", Arc::new(StringViewArray::from_iter((0..n).map(|i| (i % 3 != 0).then(|| format!("value number {}", i % 50)))))),
-        ("u", Arc::new(FixedSizeBinaryArray::try_from_iter((0..n).map(|i| (i as u128).to_le_bytes())).unwrap())),
+        (
+            "s",
+            Arc::new(StringViewArray::from_iter(
+                (0..n).map(|i| (i % 3 != 0).then(|| format!("value number {}", i % 50))),
+            )),
+        ),
+        (
+            "u",
+            Arc::new(FixedSizeBinaryArray::try_from_iter((0..n).map(|i| (i as u128).to_le_bytes())).unwrap()),
+        ),
     ])
 }
 
@@ -37,7 +49,11 @@ fn every_codec_and_version_reads_back() {
     for codec in ["uncompressed", "snappy", "gzip", "brotli", "zstd", "lz4_raw", "lz4"] {
         for version in ["1", "2"] {
             let temp = Temp::new();
-            let pairs = [("compression", codec.into()), ("parquet_version", version.into()), ("row_group_size", 2_000.into())];
+            let pairs = [
+                ("compression", codec.into()),
+                ("parquet_version", version.into()),
+                ("row_group_size", 2_000.into()),
+            ];
             export(&temp.join("a"), &[rows.clone()], &[], options(&pairs)).unwrap();
             let back = read_all(&temp.join("a.parquet"));
             assert_same(&rows, &back, codec);
@@ -81,7 +97,10 @@ fn nested_types_read_back() {
     export(&temp.join("a"), &[rows.clone()], &[], options(&[("row_group_size", 300.into())])).unwrap();
     let back = read_all(&temp.join("a.parquet"));
     for index in 0..3 {
-        assert_eq!(format!("{:?}", rows.column(index).to_data().len()), format!("{:?}", back.column(index).to_data().len()));
+        assert_eq!(
+            format!("{:?}", rows.column(index).to_data().len()),
+            format!("{:?}", back.column(index).to_data().len())
+        );
     }
     assert_eq!(rows.column(2).as_ref(), back.column(2).as_ref());
 }
@@ -109,7 +128,8 @@ fn arrays_are_lists_or_raw() {
 fn decimals_and_seconds_are_converted() {
     use questdb_parquet::ColumnHint;
     let temp = Temp::new();
-    let decimals = Decimal128Array::from(vec![Some(12345), None, Some(-1)]).with_precision_and_scale(9, 2).unwrap();
+    let decimals =
+        Decimal128Array::from(vec![Some(12345), None, Some(-1)]).with_precision_and_scale(9, 2).unwrap();
     let rows = batch(vec![
         ("d", Arc::new(decimals) as ArrayRef),
         ("s", Arc::new(TimestampSecondArray::from(vec![Some(1), None, Some(-5)]))),
@@ -131,7 +151,8 @@ fn a_symbol_column_of_nulls_reads_back() {
     let temp = Temp::new();
     let values: StringArray = ["aa", "bb"].into_iter().map(Some).collect();
     let keys = Int32Array::from(vec![None::<i32>; 10]);
-    let rows = batch(vec![("s", Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values))) as ArrayRef)]);
+    let rows =
+        batch(vec![("s", Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values))) as ArrayRef)]);
     let hints = [ColumnHint { symbol: true, ..ColumnHint::default() }];
     export(&temp.join("a"), &[rows], &hints, options(&[])).unwrap();
     assert_eq!(read_all(&temp.join("a.parquet")).column(0).null_count(), 10);

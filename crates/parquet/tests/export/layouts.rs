@@ -20,7 +20,13 @@ fn series(hours: impl Iterator<Item = Option<i64>>) -> RecordBatch {
 #[test]
 fn questdb_layout_names_partitions() {
     let temp = Temp::new();
-    let result = export(&temp.join("t"), &[series((0..72).map(Some))], &[], options(&[("partition_by", "day".into())])).unwrap();
+    let result = export(
+        &temp.join("t"),
+        &[series((0..72).map(Some))],
+        &[],
+        options(&[("partition_by", "day".into())]),
+    )
+    .unwrap();
     assert_eq!(temp.listing(), ["t", "t/2024-01-01.parquet", "t/2024-01-02.parquet", "t/2024-01-03.parquet"]);
     assert_eq!(result.files.iter().map(|file| file.rows).collect::<Vec<_>>(), [24, 24, 24]);
     assert_eq!(result.files[1].partition.as_deref(), Some("2024-01-02"));
@@ -31,10 +37,12 @@ fn questdb_layout_names_partitions() {
 #[test]
 fn one_file_is_the_destination() {
     let temp = Temp::new();
-    export(&temp.join("a"), &[series((0..10).map(Some))], &[], options(&[("partition_by", "year".into())])).unwrap();
+    export(&temp.join("a"), &[series((0..10).map(Some))], &[], options(&[("partition_by", "year".into())]))
+        .unwrap();
     export(&temp.join("b.parquet"), &[series((0..10).map(Some))], &[], options(&[])).unwrap();
     export(&temp.join("sub/dir/c"), &[series((0..10).map(Some))], &[], options(&[])).unwrap();
-    export(&temp.join("d"), &[series((0..10).map(Some))], &[], options(&[("mode", "single_file".into())])).unwrap();
+    export(&temp.join("d"), &[series((0..10).map(Some))], &[], options(&[("mode", "single_file".into())]))
+        .unwrap();
     assert_eq!(temp.listing(), ["a.parquet", "b.parquet", "d", "sub", "sub/dir", "sub/dir/c.parquet"]);
 }
 
@@ -69,18 +77,32 @@ fn rotation_by_row_groups_comes_first() {
     let result = export(&temp.join("t"), &[series((0..55).map(Some))], &[], options(&pairs)).unwrap();
     assert_eq!(temp.listing(), ["t", "t/part-00000.parquet", "t/part-00001.parquet", "t/part-00002.parquet"]);
     assert_eq!(result.files.iter().map(|file| file.row_groups).collect::<Vec<_>>(), [2, 2, 2]);
-    let pairs = [("row_group_size", 10.into()), ("max_row_groups_per_file", 1.into()), ("partition_by", "day".into())];
+    let pairs = [
+        ("row_group_size", 10.into()),
+        ("max_row_groups_per_file", 1.into()),
+        ("partition_by", "day".into()),
+    ];
     export(&temp.join("p"), &[series((0..30).map(Some))], &[], options(&pairs)).unwrap();
     let files: Vec<String> = temp.listing().into_iter().filter(|name| name.starts_with("p/")).collect();
-    assert_eq!(files, ["p/2024-01-01.1.parquet", "p/2024-01-01.2.parquet", "p/2024-01-01.parquet", "p/2024-01-02.parquet"]);
+    assert_eq!(
+        files,
+        ["p/2024-01-01.1.parquet", "p/2024-01-01.2.parquet", "p/2024-01-01.parquet", "p/2024-01-02.parquet"]
+    );
 }
 
 #[test]
 fn rotation_by_size_is_within_ten_percent() {
     let temp = Temp::new();
     let mut rng = Rng::new(3);
-    let rows = batch(vec![("x", Arc::new(Float64Array::from_iter_values((0..500_000).map(|_| rng.next() as f64))) as ArrayRef)]);
-    let pairs = [("row_group_size", 5_000.into()), ("target_file_size_bytes", 400_000.into()), ("mode", "multi_file".into())];
+    let rows = batch(vec![(
+        "x",
+        Arc::new(Float64Array::from_iter_values((0..500_000).map(|_| rng.next() as f64))) as ArrayRef,
+    )]);
+    let pairs = [
+        ("row_group_size", 5_000.into()),
+        ("target_file_size_bytes", 400_000.into()),
+        ("mode", "multi_file".into()),
+    ];
     let result = export(&temp.join("t"), &[rows], &[], options(&pairs)).unwrap();
     assert!(result.files.len() > 5);
     for file in &result.files[..result.files.len() - 1] {
@@ -91,10 +113,15 @@ fn rotation_by_size_is_within_ten_percent() {
 #[test]
 fn unordered_partitions_are_gathered() {
     let temp = Temp::new();
-    let batches: Vec<RecordBatch> = (0..5).map(|_| series((0..24 * 20).map(|i| Some(i * 7919 % (24 * 20))))).collect();
+    let batches: Vec<RecordBatch> =
+        (0..5).map(|_| series((0..24 * 20).map(|i| Some(i * 7919 % (24 * 20))))).collect();
     let result = export(&temp.join("t"), &batches, &[], options(&[("partition_by", "day".into())])).unwrap();
     assert_eq!(result.files.len(), 20);
-    assert!(result.files.iter().all(|file| file.rows == 24 * 5 && file.row_groups == 1), "{:?}", result.files);
+    assert!(
+        result.files.iter().all(|file| file.rows == 24 * 5 && file.row_groups == 1),
+        "{:?}",
+        result.files
+    );
 }
 
 #[test]
@@ -131,7 +158,13 @@ fn the_partition_column_must_be_clear() {
     assert!(error.contains("Choose one with the option timestamp: a, b"), "{error}");
     let hints = [ColumnHint::default(), ColumnHint { designated: true, ..ColumnHint::default() }];
     export(&temp.join("designated"), &[two.clone()], &hints, options(&day)).unwrap();
-    export(&temp.join("named"), &[two], &[], options(&[("partition_by", "day".into()), ("timestamp", "A".into())])).unwrap();
+    export(
+        &temp.join("named"),
+        &[two],
+        &[],
+        options(&[("partition_by", "day".into()), ("timestamp", "A".into())]),
+    )
+    .unwrap();
     let number = batch(vec![("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
     let error = export(&temp.join("n"), &[number.clone()], &[], options(&day)).unwrap_err().to_string();
     assert!(error.contains("no column of type TIMESTAMP"), "{error}");

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::*;
-use questdb_parquet::OptionValue;
+use arrow_schema::DataType;
+use questdb_parquet::{ColumnHint, OptionValue};
 
 use crate::files::assert_same;
 use crate::support::*;
@@ -13,28 +14,48 @@ fn column(rng: &mut Rng, rows: usize) -> ArrayRef {
     let nulls = [0, 5, 50, 100][rng.below(4) as usize];
     let distinct = [3, 100, u64::MAX][rng.below(3) as usize];
     match rng.below(12) {
-        0 => Arc::new(BooleanArray::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.chance(50))))),
-        1 => Arc::new(Int8Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next() as i8)))),
-        2 => Arc::new(Int32Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(distinct) as i32)))),
-        3 => Arc::new(Int64Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(distinct) as i64)))),
-        4 => Arc::new(UInt32Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next() as u32)))),
-        5 => Arc::new(Float64Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(distinct) as f64)))),
-        6 => Arc::new(Float32Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next() as f32)))),
-        7 => Arc::new(StringViewArray::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.text(40))))),
+        0 => {
+            Arc::new(BooleanArray::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.chance(50)))))
+        }
+        1 => {
+            Arc::new(Int8Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next() as i8))))
+        }
+        2 => Arc::new(Int32Array::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(distinct) as i32)),
+        )),
+        3 => Arc::new(Int64Array::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(distinct) as i64)),
+        )),
+        4 => Arc::new(UInt32Array::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next() as u32)),
+        )),
+        5 => Arc::new(Float64Array::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(distinct) as f64)),
+        )),
+        6 => Arc::new(Float32Array::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next() as f32)),
+        )),
+        7 => Arc::new(StringViewArray::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.text(40))),
+        )),
         8 => {
             let words: Vec<String> = (0..20).map(|_| rng.text(30)).collect();
             let pick = (0..rows).map(|_| (!rng.chance(nulls)).then(|| words[rng.below(20) as usize].clone()));
             Arc::new(StringArray::from_iter(pick))
         }
-        9 => Arc::new(BinaryArray::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next().to_le_bytes())))),
+        9 => Arc::new(BinaryArray::from_iter(
+            (0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.next().to_le_bytes())),
+        )),
         10 => {
             let words: StringArray = (0..300).map(|i| Some(format!("symbol {i}"))).collect();
-            let keys = Int32Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(300) as i32)));
+            let keys =
+                Int32Array::from_iter((0..rows).map(|_| (!rng.chance(nulls)).then(|| rng.below(300) as i32)));
             Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(words)))
         }
         _ => Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>((0..rows).map(|_| {
-            (!rng.chance(nulls))
-                .then(|| (0..rng.below(5)).map(|_| (!rng.chance(nulls)).then(|| rng.next() as i64)).collect::<Vec<_>>())
+            (!rng.chance(nulls)).then(|| {
+                (0..rng.below(5)).map(|_| (!rng.chance(nulls)).then(|| rng.next() as i64)).collect::<Vec<_>>()
+            })
         }))),
     }
 }
@@ -87,9 +108,25 @@ fn random_exports_read_back() {
             done += take;
         }
         let pairs = random_options(&mut rng);
+        let hints: Vec<ColumnHint> = columns
+            .iter()
+            .map(|(_, array)| {
+                let symbol = matches!(array.data_type(), DataType::Dictionary(..)) && rng.chance(70);
+                ColumnHint { symbol, ..ColumnHint::default() }
+            })
+            .collect();
         let temp = Temp::new();
-        let result = export(&temp.join("a"), &batches, &[], options(&pairs)).unwrap_or_else(|error| panic!("seed {seed}, {pairs:?}: {error}"));
+        let result = export(&temp.join("a"), &batches, &hints, options(&pairs))
+            .unwrap_or_else(|error| panic!("seed {seed}, {pairs:?}: {error}"));
         assert_eq!(result.rows, rows as u64, "seed {seed}");
         assert_same(&whole, &read_all(&temp.join("a.parquet")), &format!("seed {seed}, {pairs:?}"));
+        // For a look with other readers: KEEP=directory.
+        if let Some(keep) = std::env::var_os("KEEP") {
+            std::fs::copy(
+                temp.join("a.parquet"),
+                std::path::Path::new(&keep).join(format!("{seed}.parquet")),
+            )
+            .unwrap();
+        }
     }
 }

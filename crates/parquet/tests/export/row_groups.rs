@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StringViewArray, TimestampMicrosecondArray,
 };
 
 use crate::support::*;
@@ -34,7 +34,12 @@ fn one_row_per_group_works() {
 }
 
 /// Asserts that all row groups but the last are within 5 % of `target`.
-fn assert_bytes(name: &str, batches: &[RecordBatch], target: u64, more: &[(&str, questdb_parquet::OptionValue)]) {
+fn assert_bytes(
+    name: &str,
+    batches: &[RecordBatch],
+    target: u64,
+    more: &[(&str, questdb_parquet::OptionValue)],
+) {
     let temp = Temp::new();
     let mut pairs = vec![("row_group_size_bytes", (target as i64).into())];
     pairs.extend(more.iter().cloned());
@@ -47,8 +52,11 @@ fn assert_bytes(name: &str, batches: &[RecordBatch], target: u64, more: &[(&str,
     }
     let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
     assert_eq!(result.rows, total as u64, "{name}");
-    let footer: Vec<u64> =
-        metadata(&temp.join("a.parquet")).row_groups().iter().map(|group| group.total_byte_size() as u64).collect();
+    let footer: Vec<u64> = metadata(&temp.join("a.parquet"))
+        .row_groups()
+        .iter()
+        .map(|group| group.total_byte_size() as u64)
+        .collect();
     assert_eq!(footer, sizes, "{name}: the footer agrees");
 }
 
@@ -66,7 +74,10 @@ fn trades(rows: usize, seed: u64) -> RecordBatch {
     batch(vec![
         ("ts", Arc::new(TimestampMicrosecondArray::from(ts)) as ArrayRef),
         ("sym", Arc::new(DictionaryArray::<Int32Type>::new(keys.into(), Arc::new(symbols)))),
-        ("price", Arc::new(Float64Array::from_iter((0..rows).map(|_| rng.chance(90).then(|| rng.next() as f64))))),
+        (
+            "price",
+            Arc::new(Float64Array::from_iter((0..rows).map(|_| rng.chance(90).then(|| rng.next() as f64)))),
+        ),
         ("id", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
     ])
 }
@@ -76,7 +87,12 @@ fn bytes_narrow_rows() {
     let batches: Vec<RecordBatch> = (0..10).map(|seed| trades(30_000, seed)).collect();
     assert_bytes("lz4", &batches, 1_000_000, &[]);
     assert_bytes("uncompressed", &batches, 300_000, &[("compression", "none".into())]);
-    assert_bytes("zstd", &batches, 500_000, &[("compression", "zstd".into()), ("compression_level", 1.into())]);
+    assert_bytes(
+        "zstd",
+        &batches,
+        500_000,
+        &[("compression", "zstd".into()), ("compression_level", 1.into())],
+    );
     assert_bytes("smallest", &batches, 500_000, &[("encoding", "smallest".into())]);
 }
 
@@ -104,7 +120,10 @@ fn bytes_skewed_rows() {
 fn bytes_nested_rows() {
     let mut rng = Rng::new(9);
     let lists: Vec<Option<Vec<Option<i32>>>> = (0..60_000)
-        .map(|_| rng.chance(90).then(|| (0..rng.below(6)).map(|_| rng.chance(80).then(|| rng.next() as i32)).collect()))
+        .map(|_| {
+            rng.chance(90)
+                .then(|| (0..rng.below(6)).map(|_| rng.chance(80).then(|| rng.next() as i32)).collect())
+        })
         .collect();
     let ints = ListArray::from_iter_primitive::<Int32Type, _, _>(lists);
     let mut texts = ListBuilder::new(StringBuilder::new());
@@ -149,10 +168,18 @@ fn a_row_larger_than_the_target_is_alone() {
 #[test]
 fn of_both_limits_the_first_wins() {
     let temp = Temp::new();
-    let rows = batch(vec![("x", Arc::new(Float64Array::from_iter_values((0..10_000).map(|x| (x as f64).sqrt()))) as ArrayRef)]);
-    let both = |rows: i64, bytes: i64| options(&[("row_group_size", rows.into()), ("row_group_size_bytes", bytes.into())]);
+    let rows = batch(vec![(
+        "x",
+        Arc::new(Float64Array::from_iter_values((0..10_000).map(|x| (x as f64).sqrt()))) as ArrayRef,
+    )]);
+    let both = |rows: i64, bytes: i64| {
+        options(&[("row_group_size", rows.into()), ("row_group_size_bytes", bytes.into())])
+    };
     export(&temp.join("rows"), &[rows.clone()], &[], both(1000, 1_000_000)).unwrap();
     assert_eq!(group_rows(&temp.join("rows.parquet")), [1000; 10]);
     let result = export(&temp.join("bytes"), &[rows], &[], both(9_000, 16_000)).unwrap();
-    assert!(result.row_groups.iter().all(|group| group.rows < 2_100 && group.uncompressed < 16_800), "{result:?}");
+    assert!(
+        result.row_groups.iter().all(|group| group.rows < 2_100 && group.uncompressed < 16_800),
+        "{result:?}"
+    );
 }

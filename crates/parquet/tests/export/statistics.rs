@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    UInt32Array,
 };
 use parquet::basic::{ColumnOrder, Encoding};
 use parquet::column::page::Page;
@@ -35,7 +36,10 @@ fn doubles_ignore_nan_and_widen_zeros() {
     assert!(min.is_sign_negative() && max.is_sign_positive());
     let (min, max) = double_bounds(vec![Some(-0.0)]).unwrap();
     assert!(min.is_sign_negative() && max.is_sign_positive());
-    assert_eq!(double_bounds(vec![Some(f64::INFINITY), Some(f64::NEG_INFINITY)]), Some((f64::NEG_INFINITY, f64::INFINITY)));
+    assert_eq!(
+        double_bounds(vec![Some(f64::INFINITY), Some(f64::NEG_INFINITY)]),
+        Some((f64::NEG_INFINITY, f64::INFINITY))
+    );
 }
 
 #[test]
@@ -64,13 +68,23 @@ fn questdb_metadata_sorting_and_encodings() {
     let symbols: StringArray = ["aa", "bb"].into_iter().map(Some).collect();
     let rows = batch(vec![
         ("ts", Arc::new(TimestampMicrosecondArray::from_iter_values(0..1000)) as ArrayRef),
-        ("sym", Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from_iter_values((0..1000).map(|i| i % 2)), Arc::new(symbols)))),
+        (
+            "sym",
+            Arc::new(DictionaryArray::<Int32Type>::new(
+                Int32Array::from_iter_values((0..1000).map(|i| i % 2)),
+                Arc::new(symbols),
+            )),
+        ),
         ("v", Arc::new(StringArray::from_iter_values((0..1000).map(|i| i.to_string())))),
         ("s", Arc::new(StringArray::from_iter_values((0..1000).map(|_| "same")))),
         ("d", Arc::new(Float64Array::from_iter_values((0..1000).map(|_| 1.0)))),
         ("n", Arc::new(Int64Array::from_iter_values(0..1000))),
     ]);
-    let hint = |code: i32, id: i32| ColumnHint { questdb_type: Some(code), field_id: Some(id), ..ColumnHint::default() };
+    let hint = |code: i32, id: i32| ColumnHint {
+        questdb_type: Some(code),
+        field_id: Some(id),
+        ..ColumnHint::default()
+    };
     let hints = [
         ColumnHint { designated: true, ..hint(8, 0) },
         hint(12, 1),
@@ -93,14 +107,25 @@ fn questdb_metadata_sorting_and_encodings() {
     assert_eq!(pairs[1].key, "who");
     let group = metadata.row_group(0);
     let sorting = group.sorting_columns().unwrap();
-    assert_eq!((sorting.len(), sorting[0].column_idx, sorting[0].descending, sorting[0].nulls_first), (1, 0, false, false));
+    assert_eq!(
+        (sorting.len(), sorting[0].column_idx, sorting[0].descending, sorting[0].nulls_first),
+        (1, 0, false, false)
+    );
     let encodings = |column: usize| group.column(column).encodings().collect::<Vec<_>>();
     assert!(encodings(0).contains(&Encoding::DELTA_BINARY_PACKED));
     assert!(encodings(1).contains(&Encoding::RLE_DICTIONARY));
-    assert!(encodings(2).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY) && !encodings(2).contains(&Encoding::RLE_DICTIONARY));
-    assert!(encodings(3).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY) && !encodings(3).contains(&Encoding::RLE_DICTIONARY));
+    assert!(
+        encodings(2).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            && !encodings(2).contains(&Encoding::RLE_DICTIONARY)
+    );
+    assert!(
+        encodings(3).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            && !encodings(3).contains(&Encoding::RLE_DICTIONARY)
+    );
     assert!(!encodings(4).contains(&Encoding::RLE_DICTIONARY));
-    assert!(group.column(5).bloom_filter_offset().is_some() && group.column(1).bloom_filter_offset().is_some());
+    assert!(
+        group.column(5).bloom_filter_offset().is_some() && group.column(1).bloom_filter_offset().is_some()
+    );
     assert!(group.column(0).bloom_filter_offset().is_none());
     assert!(metadata.row_group(0).column(0).column_index_offset().is_some());
     let schema = metadata.file_metadata().schema_descr().root_schema().get_fields();
@@ -122,7 +147,10 @@ fn statistics_can_be_left_out_but_not_of_the_designated_timestamp() {
     assert!(metadata.row_group(0).column(0).statistics().is_some());
     assert!(metadata.row_group(0).column(1).statistics().is_none());
     assert!(metadata.row_group(0).column(1).offset_index_offset().is_some());
-    assert!(metadata.file_metadata().key_value_metadata().is_none(), "without type codes the file is not QuestDB's");
+    assert!(
+        metadata.file_metadata().key_value_metadata().is_none(),
+        "without type codes the file is not QuestDB's"
+    );
 }
 
 #[test]
@@ -140,22 +168,42 @@ fn symbol_chunks_keep_the_tables_keys() {
             let pairs = [("parquet_version", version.into()), ("row_group_size", 30_000.into())];
             export(&temp.join("a"), &[rows.clone()], &hints, options(&pairs)).unwrap();
             let path = temp.join("a.parquet");
-            crate::files::assert_same(&rows, &read_all(&path), &format!("version {version}, NULL every {null_every}"));
+            crate::files::assert_same(
+                &rows,
+                &read_all(&path),
+                &format!("version {version}, NULL every {null_every}"),
+            );
             let file = Arc::new(std::fs::File::open(&path).unwrap());
             let metadata = metadata(&path);
             for group in metadata.row_groups() {
                 let chunk = group.column(0);
                 let pages: Vec<Page> =
-                    SerializedPageReader::new(Arc::clone(&file), chunk, group.num_rows() as usize, None).unwrap().map(Result::unwrap).collect();
+                    SerializedPageReader::new(Arc::clone(&file), chunk, group.num_rows() as usize, None)
+                        .unwrap()
+                        .map(Result::unwrap)
+                        .collect();
                 let dictionaries = pages.iter().filter(|page| page.is_dictionary_page()).count();
                 assert_eq!(dictionaries, 1, "exactly one dictionary page");
-                let Page::DictionaryPage { buf, num_values, .. } = &pages[0] else { panic!("the dictionary page is first") };
+                let Page::DictionaryPage { buf, num_values, .. } = &pages[0] else {
+                    panic!("the dictionary page is first")
+                };
                 let expected = if null_every == 1 { (0, 0) } else { (5, 5 * 4 + 8) };
-                assert_eq!((*num_values, buf.len()), expected, "keys up to the largest used, unused ones empty");
+                assert_eq!(
+                    (*num_values, buf.len()),
+                    expected,
+                    "keys up to the largest used, unused ones empty"
+                );
                 let Statistics::ByteArray(values) = chunk.statistics().unwrap() else { panic!() };
-                let bounds = values.min_opt().zip(values.max_opt()).map(|(min, max)| (min.data().to_vec(), max.data().to_vec()));
+                let bounds = values
+                    .min_opt()
+                    .zip(values.max_opt())
+                    .map(|(min, max)| (min.data().to_vec(), max.data().to_vec()));
                 assert_eq!(bounds, (null_every != 1).then(|| (b"aa".to_vec(), b"yy".to_vec())));
-                let nulls = match null_every { 0 => 0, 1 => group.num_rows(), _ => group.num_rows() / 3 };
+                let nulls = match null_every {
+                    0 => 0,
+                    1 => group.num_rows(),
+                    _ => group.num_rows() / 3,
+                };
                 assert!(values.null_count_opt().unwrap().abs_diff(nulls as u64) <= 1);
                 assert!(chunk.column_index_offset().is_some() && chunk.offset_index_offset().is_some());
             }
@@ -174,7 +222,9 @@ fn a_symbol_table_may_grow_but_not_change() {
     let hints = [ColumnHint { symbol: true, ..ColumnHint::default() }];
     let grown = [part(&["a", "b"], &[0, 1]), part(&["a", "b", "c"], &[2, 0]), part(&["a"], &[0])];
     export(&temp.join("grown"), &grown, &hints, options(&[])).unwrap();
-    let back = arrow_cast::cast(read_all(&temp.join("grown.parquet")).column(0), &arrow_schema::DataType::Utf8).unwrap();
+    let back =
+        arrow_cast::cast(read_all(&temp.join("grown.parquet")).column(0), &arrow_schema::DataType::Utf8)
+            .unwrap();
     assert_eq!(back.as_ref(), &StringArray::from(vec!["a", "b", "c", "a", "a"]));
     let changed = [part(&["a", "b"], &[0, 1]), part(&["x", "b"], &[0, 1])];
     let error = export(&temp.join("changed"), &changed, &hints, options(&[])).unwrap_err().to_string();

@@ -17,7 +17,8 @@ pub struct Temp(PathBuf);
 impl Temp {
     pub fn new() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let name = format!("questdb-parquet-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("questdb-parquet-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -60,15 +61,26 @@ pub fn parse(pairs: &[(&str, OptionValue)]) -> Result<Options> {
 }
 
 pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
+        .unwrap()
 }
 
-pub fn begin(destination: &Path, schema: SchemaRef, hints: &[ColumnHint], options: Options) -> Result<Export> {
+pub fn begin(
+    destination: &Path,
+    schema: SchemaRef,
+    hints: &[ColumnHint],
+    options: Options,
+) -> Result<Export> {
     Export::create(destination, schema, hints, options, 2, Arc::new(AtomicBool::new(false)))
 }
 
 /// Writes all batches.
-pub fn export(destination: &Path, batches: &[RecordBatch], hints: &[ColumnHint], options: Options) -> Result<ExportResult> {
+pub fn export(
+    destination: &Path,
+    batches: &[RecordBatch],
+    hints: &[ColumnHint],
+    options: Options,
+) -> Result<ExportResult> {
     let mut export = begin(destination, batches[0].schema(), hints, options)?;
     for batch in batches {
         export.write(batch)?;
@@ -78,7 +90,8 @@ pub fn export(destination: &Path, batches: &[RecordBatch], hints: &[ColumnHint],
 
 pub fn read(path: &Path) -> Vec<RecordBatch> {
     let file = std::fs::File::open(path).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(1 << 20).build().unwrap();
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(1 << 20).build().unwrap();
     reader.map(|batch| batch.unwrap()).collect()
 }
 
@@ -91,7 +104,10 @@ pub fn read_all(path: &Path) -> RecordBatch {
 
 pub fn metadata(path: &Path) -> ParquetMetaData {
     let file = std::fs::File::open(path).unwrap();
-    ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional).parse_and_finish(&file).unwrap()
+    ParquetMetaDataReader::new()
+        .with_page_index_policy(PageIndexPolicy::Optional)
+        .parse_and_finish(&file)
+        .unwrap()
 }
 
 /// Rows of each row group of a file.
