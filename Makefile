@@ -79,10 +79,11 @@ endef
 
 ##@ Test
 .PHONY: test test_release test_debug test-live fixtures lint check_versions docs-check deny fuzz bench
-test: check_versions lint release fixtures ## Run every test, as CI does
+test: check_versions lint release debug fixtures ## Run every test, as CI does
 	cargo test --locked --workspace
 	$(PYTEST) tools
 	$(if $(wildcard test/python),$(PYTEST) test/python)
+	$(SQLLOGIC) --extension build/debug/$(EXTENSION_FILE) $(TESTS)
 	$(SQLLOGIC) --extension build/release/$(EXTENSION_FILE) $(TESTS)
 
 test_release: release fixtures ## Run the sqllogictests on the release build (TESTS=test/sql/...)

@@ -194,7 +194,9 @@ fn matching(rows: &RowSet, mask: &Mask) -> Option<RowSet> {
     if count == 0 {
         return None;
     }
-    if count >= rows.len() - rows.len() / 8 {
+    // Lists hold 32-bit row numbers; rows beyond are returned unfiltered.
+    let beyond = matches!(rows, RowSet::Range(range) if range.end > u64::from(u32::MAX));
+    if beyond || count >= rows.len() - rows.len() / 8 {
         return Some(rows.clone());
     }
     let mut list = Vec::with_capacity(count);
@@ -204,7 +206,7 @@ fn matching(rows: &RowSet, mask: &Mask) -> Option<RowSet> {
             let position = i * 64 + bits.trailing_zeros() as usize;
             bits &= bits - 1;
             match rows {
-                RowSet::Range(range) => list.push(u32::try_from(range.start + position as u64).ok()?),
+                RowSet::Range(range) => list.push((range.start + position as u64) as u32),
                 RowSet::List(rows) => list.push(*rows.get(position)?),
             }
         }
