@@ -379,7 +379,9 @@ mod tests {
         let mut files = table();
         files.add("/db/t~1/_txn", txn(1, 0, 2, &[(DAY, 2 | 1 << 61), (2 * DAY, 0)]));
         let snapshot = snapshot(files);
-        assert!(snapshot.partitions().iter().all(|p| p.time_range(&snapshot).unwrap().is_none()));
+        assert!(snapshot.partitions()[1].time_range(&snapshot).unwrap().is_none(), "no rows");
+        let missing = snapshot.partitions()[0].time_range(&snapshot).unwrap_err().to_string();
+        assert!(missing.contains("data.parquet"), "a Parquet partition's range is in its footer: {missing}");
     }
 
     #[test]
