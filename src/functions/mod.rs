@@ -1,6 +1,7 @@
 //! One module per SQL function.
 
 mod questdb_columns;
+mod questdb_export;
 mod questdb_partitions;
 mod questdb_symbols;
 mod questdb_tables;
@@ -17,6 +18,7 @@ pub fn register(extension: &Extension) -> Result<()> {
     read_partitions::register(extension)?;
     questdb_tables::register(extension)?;
     questdb_columns::register(extension)?;
+    questdb_export::register(extension)?;
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
     replacement::register(extension)
