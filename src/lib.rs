@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod copy;
 mod duckdb;
 mod functions;
 
@@ -17,6 +18,7 @@ mod entry {
 
     #[duckdb_entrypoint_c_api_v2(extension_name = "questdb", api_version = "v2.0.0")]
     fn entrypoint(extension: &Extension) -> duckdb_neo::Result<()> {
-        functions::register(extension)
+        functions::register(extension)?;
+        copy::register(extension)
     }
 }

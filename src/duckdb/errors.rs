@@ -17,6 +17,20 @@ pub fn to_duckdb(error: questdb_storage::Error) -> Error {
     Error { code, message: error.to_string() }
 }
 
+/// DuckDB's class of a writer's error, with its whole text.
+pub fn export_error(error: questdb_parquet::Error) -> Error {
+    use questdb_parquet::ErrorKind as Kind;
+    let code = match error.kind() {
+        Kind::InvalidOption => DuckDBError::QueryBinder,
+        Kind::InvalidInput => DuckDBError::InputInvalid,
+        Kind::Unsupported => DuckDBError::QueryNotImplemented,
+        Kind::Cancelled => DuckDBError::RuntimeInterrupt,
+        Kind::Internal => DuckDBError::QueryExecutor,
+        _ => DuckDBError::IoGeneral,
+    };
+    Error { code, message: error.to_string() }
+}
+
 /// A `Binder Error`.
 pub fn binder(message: impl Into<String>) -> Error {
     Error { code: DuckDBError::QueryBinder, message: message.into() }

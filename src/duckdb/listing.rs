@@ -163,22 +163,32 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
             let Some(state) = state else { return Ok(()) };
             let start = state.next.fetch_add(CHUNK_ROWS, Ordering::Relaxed).min(state.rows.len());
             let rows = state.rows.get(start..state.rows.len().min(start + CHUNK_ROWS)).unwrap_or_default();
-            let output = Output::new(&chunk, rows.len())?;
-            if rows.is_empty() {
-                return output.end();
-            }
-            let mut column_state = ColumnState::default();
-            for (i, column) in state.projection.iter().enumerate() {
-                let Some((_, value_type)) = L::COLUMNS.get(*column) else { continue };
-                let cells: Vec<&Cell> =
-                    rows.iter().map(|row| row.get(*column).unwrap_or(&Cell::Null)).collect();
-                let mut sink = output.column(i, *value_type, &mut column_state)?;
-                write(&cells, *value_type, &mut sink).map_err(to_duckdb)?;
-                sink.finish(context)?;
-            }
-            Ok(())
+            write_rows(context, &chunk, L::COLUMNS, &state.projection, rows)
         })
     }
+}
+
+/// Fills `chunk` with `rows`, of which it holds the columns `projection`; no rows end the scan.
+pub fn write_rows(
+    context: &Context,
+    chunk: &DataChunkRef<'_>,
+    columns: &[(&str, ValueType)],
+    projection: &[usize],
+    rows: &[Vec<Cell>],
+) -> Result<()> {
+    let output = Output::new(chunk, rows.len())?;
+    if rows.is_empty() {
+        return output.end();
+    }
+    let mut column_state = ColumnState::default();
+    for (i, column) in projection.iter().enumerate() {
+        let Some((_, value_type)) = columns.get(*column) else { continue };
+        let cells: Vec<&Cell> = rows.iter().map(|row| row.get(*column).unwrap_or(&Cell::Null)).collect();
+        let mut sink = output.column(i, *value_type, &mut column_state)?;
+        write(&cells, *value_type, &mut sink).map_err(to_duckdb)?;
+        sink.finish(context)?;
+    }
+    Ok(())
 }
 
 fn write<S: ColumnSink>(cells: &[&Cell], value_type: ValueType, sink: &mut S) -> questdb_storage::Result<()> {

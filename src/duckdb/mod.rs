@@ -2,10 +2,13 @@
 
 pub mod arguments;
 #[allow(unsafe_code)]
+pub mod arrow;
+#[allow(unsafe_code)]
 mod dictionary;
 pub mod errors;
 pub mod expressions;
 pub mod listing;
+pub mod options;
 pub mod paths;
 pub mod session;
 pub mod symbols;

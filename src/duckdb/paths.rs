@@ -26,7 +26,12 @@ pub fn expand(context: &Context, path: &str) -> Result<PathBuf> {
 /// Asks DuckDB whether files below `dir` may be read: `enable_external_access`, `allowed_directories`
 /// and `allowed_paths` guard only DuckDB's own file system, so each directory is shown to it first.
 pub fn check_access(context: &Context, dir: &Path) -> Result<()> {
-    let asked = FileSystem::new(context)?.exists(&dir.join("_meta").to_string_lossy());
+    ask(context, &dir.join("_meta"))
+}
+
+/// Asks DuckDB whether `path` may be touched.
+pub fn ask(context: &Context, path: &Path) -> Result<()> {
+    let asked = FileSystem::new(context)?.exists(&path.to_string_lossy());
     asked.map(drop).map_err(|error| {
         // DuckDB puts the class in front of the text again.
         let message = error.message.strip_prefix("Permission Error: ").unwrap_or(&error.message).to_owned();

@@ -48,3 +48,9 @@ pub fn number(context: &Context) -> Result<i64> {
         }
     }
 }
+
+/// The setting `threads`.
+pub fn threads(context: &Context) -> Result<usize> {
+    let (value, _) = context.config()?.get_value("threads")?;
+    Ok(value.get::<i64>()?.and_then(|threads| usize::try_from(threads).ok()).unwrap_or(1).max(1))
+}

@@ -3,6 +3,7 @@
 mod questdb_attach;
 mod questdb_check;
 mod questdb_columns;
+mod questdb_export;
 mod questdb_partitions;
 mod questdb_symbols;
 mod questdb_tables;
@@ -19,6 +20,7 @@ pub fn register(extension: &Extension) -> Result<()> {
     read_partitions::register(extension)?;
     questdb_tables::register(extension)?;
     questdb_columns::register(extension)?;
+    questdb_export::register(extension)?;
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
     questdb_check::register(extension)?;

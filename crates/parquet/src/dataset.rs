@@ -62,7 +62,9 @@ impl Dataset {
         open.used = self.clock;
         let index = open.writer.row_groups();
         open.writer.append(group)?;
-        let result = RowGroupResult { file: open.file, partition, index, rows, uncompressed, bytes };
+        let relative = self.relative.get(open.file).cloned().unwrap_or_default();
+        let result =
+            RowGroupResult { file: open.file, partition, relative, index, rows, uncompressed, bytes };
         self.plan.control.progress().add_row_group(bytes);
         self.row_groups.push(result.clone());
         Ok(result)

@@ -75,6 +75,14 @@ impl Partition {
         }
     }
 
+    /// Its first second and the first one after it; `None` when it is no unit of time.
+    pub fn seconds(&self, unit: PartitionUnit) -> Option<(i64, i64)> {
+        match self {
+            Self::At(start) => Some((start.second, Self::end(*start, unit))),
+            Self::Whole | Self::Null => None,
+        }
+    }
+
     /// The name without suffix: `2024-01-01`; `null` for rows without a timestamp; `None` when there are no partitions.
     pub fn name(&self, unit: PartitionUnit) -> Option<String> {
         let start = match self {

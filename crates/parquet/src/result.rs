@@ -26,6 +26,8 @@ pub struct RowGroupResult {
     pub file: usize,
     /// Its partition, when there are partitions.
     pub partition: Option<String>,
+    /// Path of its file, relative to the destination.
+    pub relative: PathBuf,
     /// Its number in the file, from 0.
     pub index: u64,
     /// Rows.

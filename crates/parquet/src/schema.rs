@@ -44,6 +44,10 @@ pub mod code {
     pub const DESIGNATED: i32 = 1 << 17;
 }
 
+/// Key in the metadata of an Arrow field, at any depth, that says what its values are where the Arrow type does not:
+/// `uuid` (16 bytes), `interval` (12 bytes), `json` (text), `time_utc` (microseconds of the day).
+pub const ANNOTATION: &str = "questdb:annotation";
+
 /// What is known of a column beyond its Arrow type. All of it is optional: `ColumnHint::default()` knows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnHint {
@@ -214,6 +218,7 @@ fn column(field: &Field, hint: ColumnHint, id: Option<i32>, options: &Options) -
         .cloned()
         .ok_or_else(|| Error::internal("a column without a Parquet type"))?;
     let parquet = annotate(&plain, field.data_type(), &hint, id)?;
+    let parquet = annotate_leaves(&parquet, field)?;
     let root = Type::group_type_builder("schema").with_fields(vec![Arc::clone(&parquet)]).build()?;
     let descr = Arc::new(SchemaDescriptor::new(Arc::new(root)));
     Ok((Column { name: field.name().clone(), hint, field: arrow, adapter, descr }, parquet))
@@ -320,6 +325,58 @@ fn annotate(plain: &TypePtr, input: &DataType, hint: &ColumnHint, id: Option<i32
         }
     };
     Ok(Arc::new(rebuilt))
+}
+
+/// The Parquet type with the annotations that the metadata of Arrow fields asks for, at any depth.
+fn annotate_leaves(parquet: &TypePtr, field: &Field) -> Result<TypePtr> {
+    let info = parquet.get_basic_info();
+    match parquet.as_ref() {
+        Type::PrimitiveType { physical_type, type_length, scale, precision, .. } => {
+            let Some(annotation) = field.metadata().get(ANNOTATION) else { return Ok(Arc::clone(parquet)) };
+            let builder = Type::primitive_type_builder(info.name(), *physical_type)
+                .with_repetition(info.repetition())
+                .with_length(*type_length)
+                .with_scale(*scale)
+                .with_precision(*precision)
+                .with_id(info.has_id().then(|| info.id()));
+            let builder = match annotation.as_str() {
+                "uuid" => builder.with_logical_type(Some(LogicalType::Uuid)),
+                "json" => builder.with_logical_type(Some(LogicalType::Json)),
+                "interval" => builder.with_converted_type(ConvertedType::INTERVAL),
+                "time_utc" => {
+                    builder.with_logical_type(Some(LogicalType::time(true, parquet::basic::TimeUnit::MICROS)))
+                }
+                other => return Err(Error::internal(format!("unknown annotation \"{other}\""))),
+            };
+            Ok(Arc::new(builder.build()?))
+        }
+        Type::GroupType { fields, .. } => {
+            let children: Vec<Arc<Field>> = match field.data_type() {
+                DataType::Struct(members) => members.iter().cloned().collect(),
+                DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                    // One level of Parquet groups has no Arrow field of its own.
+                    vec![Arc::new(Field::new("", DataType::Struct(vec![Arc::clone(item)].into()), false))]
+                }
+                DataType::Map(entries, _) => vec![Arc::clone(entries)],
+                _ => return Ok(Arc::clone(parquet)),
+            };
+            if children.len() != fields.len() {
+                return Ok(Arc::clone(parquet));
+            }
+            let annotated = fields.iter().zip(&children).map(|(child, field)| annotate_leaves(child, field));
+            let mut builder = Type::group_type_builder(info.name())
+                .with_fields(annotated.collect::<Result<_>>()?)
+                .with_logical_type(info.logical_type_ref().cloned())
+                .with_id(info.has_id().then(|| info.id()));
+            if info.has_repetition() {
+                builder = builder.with_repetition(info.repetition());
+            }
+            if info.converted_type() != ConvertedType::NONE {
+                builder = builder.with_converted_type(info.converted_type());
+            }
+            Ok(Arc::new(builder.build()?))
+        }
+    }
 }
 
 /// `repeated group list { required group element (LIST) { … } }` → the inner group is called `list`, as the server has it.

@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::ordered::OrderedWriter;
 use crate::pool::Pool;
 use crate::raw_size::{array_bytes, row_bytes};
-use crate::result::ExportResult;
+use crate::result::{ExportResult, RowGroupResult};
 use crate::schema::ColumnHint;
 use crate::sink::{LocalSink, Sink};
 use crate::Plan;
@@ -108,6 +108,11 @@ impl Export {
     /// Counters that any thread may read.
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(self.plan.control.progress())
+    }
+
+    /// The row groups written since the last call.
+    pub fn take_results(&self) -> Vec<RowGroupResult> {
+        self.shared.output.take_results()
     }
 
     /// Adds rows. After an error, which may be that of an earlier batch, the export can only be dropped.
@@ -241,7 +246,12 @@ impl Export {
     }
 
     /// Writes what is left, waits for the threads, and publishes the files.
-    pub fn finish(mut self) -> Result<ExportResult> {
+    pub fn finish(self) -> Result<ExportResult> {
+        self.finish_with(|_| ())
+    }
+
+    /// As [`Export::finish`]; `last` gets what [`Export::take_results`] would have returned next.
+    pub fn finish_with(mut self, last: impl FnOnce(Vec<RowGroupResult>)) -> Result<ExportResult> {
         while let Some(oldest) = self
             .filling
             .iter()
@@ -254,7 +264,9 @@ impl Export {
         // Every row group that was closed is written.
         self.shared.closing.drain(&self.plan)?;
         self.plan.control.check()?;
+        let written = self.shared.output.take_results();
         let result = self.shared.output.finish()?;
+        last(written);
         self.finished = true;
         Ok(result)
     }

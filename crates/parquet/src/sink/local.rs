@@ -32,6 +32,28 @@ impl LocalSink {
         Ok(Self { destination, single, existing: options.existing, staging })
     }
 
+    /// Whether files can go to `destination`, as far as that can be said without touching it.
+    pub fn check(destination: &Path, options: &Options) -> Result<()> {
+        let destination = without_trailing_separator(destination);
+        match options.existing {
+            Existing::Refuse => refuse_existing(&destination, &single_path(&destination, options)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A function that says where the file `relative` will be, alone or in the directory.
+    pub fn paths(&self) -> Box<dyn Fn(&Path, Shape) -> PathBuf + Send + Sync> {
+        let destination = self.destination.clone();
+        let single = match self.existing {
+            Existing::Append if self.single.exists() => free_name(&self.single),
+            _ => self.single.clone(),
+        };
+        Box::new(move |relative, shape| match shape {
+            Shape::Directory => destination.join(relative),
+            _ => single.clone(),
+        })
+    }
+
     /// Moves what is at `path` out of the way, to be removed with the staging directory.
     fn put_aside(&self, path: &Path) -> Result<()> {
         match fs::symlink_metadata(path) {

@@ -4,7 +4,7 @@ mod batches;
 mod sink;
 
 pub use batches::{batches, schema, Batches};
-pub use sink::ArrowSink;
+pub use sink::{symbol_values, ArrowSink};
 
 use std::sync::Arc;
 

@@ -25,7 +25,13 @@ pub struct ArrowSink {
     /// Heaps that the views name, by number.
     heaps: Vec<Buffer>,
     symbols: Option<Arc<SymbolTable>>,
+    symbol_values: Option<ArrayRef>,
     doubles: NestedDoubles,
+}
+
+/// The dictionary of a SYMBOL column's arrays.
+pub fn symbol_values(table: &SymbolTable) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(table.iter()))
 }
 
 impl ArrowSink {
@@ -42,8 +48,15 @@ impl ArrowSink {
             values: MutableBuffer::new(0),
             heaps: Vec::new(),
             symbols: None,
+            symbol_values: None,
             doubles,
         }
+    }
+
+    /// Uses `values`, made by [`symbol_values`] from the column's table, instead of making them again.
+    pub fn with_symbol_values(mut self, values: ArrayRef) -> Self {
+        self.symbol_values = Some(values);
+        self
     }
 
     /// Rows so far.
@@ -91,12 +104,13 @@ impl ArrowSink {
 
     fn finish_symbols(self, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {
         let keys = ScalarBuffer::<i32>::new(self.values.into(), 0, self.rows);
-        let values = self.symbols.as_ref().map_or_else(
-            || StringArray::from_iter_values([""; 0]),
-            |table| StringArray::from_iter_values(table.iter()),
-        );
+        let values = match (self.symbol_values, &self.symbols) {
+            (Some(values), _) => values,
+            (None, Some(table)) => symbol_values(table),
+            (None, None) => Arc::new(StringArray::from_iter_values([""; 0])),
+        };
         let keys = Int32Array::try_new(keys, nulls)?;
-        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?))
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, values)?))
     }
 
     fn finish_doubles(self, nulls: Option<NullBuffer>) -> std::result::Result<ArrayRef, ArrowError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compiled::{CompiledFilter, FilterWindow, Mask, WINDOW};
 use super::morsel::{Buffers, Chunk, Morsel, Part, Piece, RowSet};
 use super::plan::Projected;
-use super::scanner::{search, Scanner};
+use super::scanner::{narrow, Scanner};
 use crate::error::{Error, Result};
 use crate::types::ColumnSink;
 
@@ -38,30 +38,42 @@ impl Reader {
         }
     }
 
+    /// Claims the next morsel, whose position in the order of rows it returns; `None` at the end. What is left of
+    /// the present one is dropped.
+    pub fn next_morsel(&mut self) -> Result<Option<u64>> {
+        self.morsel = self.scanner.claim()?;
+        (self.piece, self.done) = (0, 0);
+        Ok(self.morsel.as_ref().map(|morsel| morsel.index))
+    }
+
+    /// The next chunk of the present morsel; `None` when it is used up.
+    pub fn chunk_of_morsel(&mut self, max_rows: usize) -> Result<Option<Chunk>> {
+        match self.morsel {
+            Some(_) => self.next_in_morsel(max_rows),
+            None => Ok(None),
+        }
+    }
+
     /// The next chunk of at most `max_rows` rows (at least 64), all of one morsel; `None` at the end.
     pub fn next_chunk(&mut self, max_rows: usize) -> Result<Option<Chunk>> {
-        let mut chunk = Chunk::default();
-        let mut fruitless = 0usize;
         loop {
-            let Some(mut morsel) = self.morsel.take() else {
-                match self.scanner.claim()? {
-                    None => return Ok(None),
-                    Some(morsel) => {
-                        self.morsel = Some(morsel);
-                        (self.piece, self.done) = (0, 0);
-                    }
-                }
-                continue;
-            };
-            chunk.morsel = morsel.index;
-            let more = self.fill(&mut morsel, &mut chunk, max_rows, &mut fruitless)?;
-            if more {
-                self.morsel = Some(morsel);
+            if self.morsel.is_none() && self.next_morsel()?.is_none() {
+                return Ok(None);
             }
-            if !chunk.is_empty() {
+            if let Some(chunk) = self.next_in_morsel(max_rows)? {
                 return Ok(Some(chunk));
             }
         }
+    }
+
+    fn next_in_morsel(&mut self, max_rows: usize) -> Result<Option<Chunk>> {
+        let Some(mut morsel) = self.morsel.take() else { return Ok(None) };
+        let mut chunk = Chunk { morsel: morsel.index, ..Chunk::default() };
+        let mut fruitless = 0usize;
+        if self.fill(&mut morsel, &mut chunk, max_rows, &mut fruitless)? {
+            self.morsel = Some(morsel);
+        }
+        Ok((!chunk.is_empty()).then_some(chunk))
     }
 
     /// Adds rows of `morsel` to `chunk` until it is full enough; `false` when the morsel is used up.
@@ -118,24 +130,13 @@ impl Reader {
     /// Replaces a row group of which only some time is needed by its rows of that time.
     fn narrow(&mut self, morsel: &mut Morsel) -> Result<()> {
         let Some(piece) = morsel.pieces.get_mut(self.piece) else { return Ok(()) };
-        let (Some(intervals), RowSet::Range(range)) = (piece.part.narrow.take(), &piece.part.rows) else {
-            return Ok(());
-        };
         let partition = Arc::clone(&piece.partition);
-        let (Some(timestamp), Some(file)) = (partition.snapshot.timestamp(), partition.parquet()?) else {
+        let Some(ranges) = narrow(&partition, &mut piece.part, &mut self.buffers.groups)? else {
             return Ok(());
         };
-        let first_row = range.start;
-        let mut find = || {
-            let (position, group) = file.group_of(first_row)?;
-            let column = self.buffers.groups.column(file, timestamp, position)?;
-            column.native().map(|times| search(times, group.rows, &intervals)).transpose()
-        };
-        let Some(ranges) = find().map_err(|e| partition.place(e))? else { return Ok(()) };
-        let pieces = ranges.into_iter().map(|r| Piece {
-            partition: Arc::clone(&partition),
-            part: Part::native(RowSet::Range(first_row + r.start..first_row + r.end)),
-        });
+        let pieces = ranges
+            .into_iter()
+            .map(|r| Piece { partition: Arc::clone(&partition), part: Part::native(RowSet::Range(r)) });
         morsel.pieces.splice(self.piece..=self.piece, pieces.collect::<Vec<_>>());
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::interval::{Interval, IntervalSet};
 use super::morsel::{Morsel, OpenPartition, Part, Piece, RowSet};
 use super::plan::{Decision, ScanPlan};
 use crate::error::{Error, Result};
-use crate::parquet::ParquetFile;
+use crate::parquet::{GroupCache, ParquetFile};
 use crate::source::Source;
 use crate::table::{ColumnRows, Partition};
 
@@ -34,6 +34,10 @@ pub struct Scanner {
     queue: Mutex<Queue>,
     total_rows: u64,
     claimed_rows: AtomicU64,
+    morsel_rows: u64,
+    morsel_partitions: usize,
+    /// Every morsel but a plan's last one has exactly `morsel_rows` rows.
+    exact: bool,
 }
 
 /// A table of the scan.
@@ -117,6 +121,31 @@ impl Scanner {
             queue: Mutex::new(Queue::default()),
             total_rows,
             claimed_rows: AtomicU64::new(0),
+            morsel_rows: MORSEL_ROWS,
+            morsel_partitions: MORSEL_PARTITIONS,
+            exact: false,
+        }))
+    }
+
+    /// Prepares the scan of `plans` in morsels of exactly `rows` rows; only the last one of each plan is shorter.
+    /// Filters must be about time alone, and are exact.
+    pub fn exact(plans: Vec<ScanPlan>, rows: u64) -> Result<Arc<Self>> {
+        let scanner = Self::new(plans)?;
+        if scanner.tables.iter().any(|table| table.filter.is_some()) {
+            return Err(Error::invalid_input(
+                "morsels of an exact number of rows need a filter by time only",
+            ));
+        }
+        let Self { tables, queue, total_rows, claimed_rows, .. } =
+            Arc::into_inner(scanner).ok_or_else(|| Error::invalid_input("scan is in use already"))?;
+        Ok(Arc::new(Self {
+            tables,
+            queue,
+            total_rows,
+            claimed_rows,
+            morsel_rows: rows.max(1),
+            morsel_partitions: usize::MAX,
+            exact: true,
         }))
     }
 
@@ -127,7 +156,7 @@ impl Scanner {
 
     /// How many threads can work at once.
     pub fn parallelism(&self) -> usize {
-        usize::try_from(self.total_rows.div_ceil(MORSEL_ROWS)).unwrap_or(usize::MAX).max(1)
+        usize::try_from(self.total_rows.div_ceil(self.morsel_rows)).unwrap_or(usize::MAX).max(1)
     }
 
     /// The part of the planned rows that was handed out, from 0 to 1.
@@ -161,7 +190,7 @@ impl Scanner {
     fn cut(&self, queue: &mut Queue) -> Result<Option<Morsel>> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut rows = 0u64;
-        while rows < MORSEL_ROWS && pieces.len() < MORSEL_PARTITIONS {
+        while rows < self.morsel_rows && pieces.len() < self.morsel_partitions {
             let Some((partition, left)) = &mut queue.current else {
                 let table = queue.table;
                 match self.next_partition(queue)? {
@@ -175,9 +204,9 @@ impl Scanner {
                 queue.current = None;
                 continue;
             };
-            if part.whole {
+            if part.whole && !self.exact {
                 let len = part.rows.len() as u64;
-                if rows > 0 && rows + len > MORSEL_ROWS {
+                if rows > 0 && rows + len > self.morsel_rows {
                     left.push(part);
                     break;
                 }
@@ -185,7 +214,7 @@ impl Scanner {
                 pieces.push(Piece { partition: Arc::clone(partition), part });
                 continue;
             }
-            let (now, later) = split(part.rows, MORSEL_ROWS - rows);
+            let (now, later) = split(part.rows, self.morsel_rows - rows);
             left.extend(later.map(Part::native));
             rows += now.len() as u64;
             pieces.push(Piece { partition: Arc::clone(partition), part: Part::native(now) });
@@ -221,6 +250,10 @@ impl Scanner {
                     .map(|sets| sets.into_iter().map(Part::native).collect()),
                 Some(file) => needed_groups(table, file, intervals),
             });
+            let needed = match self.exact {
+                true => needed.and_then(|parts| resolve(&open, parts)),
+                false => needed,
+            };
             let found: Result<Vec<Part>> = needed.map_err(|e| open.place(e));
             let mut parts = found.map_err(|e| open.snapshot.explain(e, Some(&open.partition)))?;
             if intervals.is_some() || table.filter.is_some() {
@@ -251,6 +284,39 @@ fn split(set: RowSet, limit: u64) -> (RowSet, Option<RowSet>) {
             (RowSet::List(rows), Some(RowSet::List(rest)))
         }
     }
+}
+
+/// Finds the rows of row groups of which only some time is needed.
+fn resolve(open: &Arc<OpenPartition>, parts: Vec<Part>) -> Result<Vec<Part>> {
+    let mut groups = GroupCache::default();
+    let mut resolved = Vec::with_capacity(parts.len());
+    for mut part in parts {
+        match narrow(open, &mut part, &mut groups)? {
+            Some(ranges) => {
+                resolved.extend(ranges.into_iter().map(|range| Part::native(RowSet::Range(range))))
+            }
+            None => resolved.push(part),
+        }
+    }
+    Ok(resolved)
+}
+
+/// The rows of a row group of which only some time is needed; `None` when all of it is.
+pub(super) fn narrow(
+    open: &OpenPartition,
+    part: &mut Part,
+    groups: &mut GroupCache,
+) -> Result<Option<Vec<Range<u64>>>> {
+    let (Some(intervals), RowSet::Range(range)) = (part.narrow.take(), &part.rows) else { return Ok(None) };
+    let (Some(timestamp), Some(file)) = (open.snapshot.timestamp(), open.parquet()?) else { return Ok(None) };
+    let first_row = range.start;
+    let mut find = || {
+        let (position, group) = file.group_of(first_row)?;
+        let column = groups.column(file, timestamp, position)?;
+        column.native().map(|times| search(times, group.rows, &intervals)).transpose()
+    };
+    let ranges = find().map_err(|e| open.place(e))?;
+    Ok(ranges.map(|ranges| ranges.into_iter().map(|r| first_row + r.start..first_row + r.end).collect()))
 }
 
 /// Row groups of a Parquet partition that can hold rows of the filter, in order.

@@ -19,6 +19,11 @@ pub(super) fn from_code(code: i32) -> Option<ColumnType> {
     (code >> 8 & 0x3f == DOUBLE_TAG).then_some(ColumnType::DoubleArray { dims })
 }
 
+/// The code of a type with so many dimensions.
+pub(super) fn code(dims: u8) -> i32 {
+    27 | DOUBLE_TAG << 8 | i32::from(dims.saturating_sub(1)) << 14
+}
+
 pub(super) fn decode<S: ColumnSink>(
     source: &ColumnSource,
     rows: Rows<'_>,

@@ -201,6 +201,37 @@ impl ColumnType {
         }
     }
 
+    /// The `_meta` code of the type, without the bit of a designated timestamp.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Boolean => 1,
+            Self::Byte => 2,
+            Self::Short => 3,
+            Self::Char => 4,
+            Self::Int => 5,
+            Self::Long => 6,
+            Self::Date => 7,
+            Self::Timestamp(TimeUnit::Micros) => 8,
+            Self::Timestamp(TimeUnit::Nanos) => 8 | 2 << 17,
+            Self::Float => 9,
+            Self::Double => 10,
+            Self::String => 11,
+            Self::Symbol => 12,
+            Self::Long256 => 13,
+            Self::Geohash { bits } => (14 + log2(geohash::width(bits))) | i32::from(bits) << 8,
+            Self::Binary => 18,
+            Self::Uuid => 19,
+            Self::Long128 => 24,
+            Self::Ipv4 => 25,
+            Self::Varchar => 26,
+            Self::DoubleArray { dims } => array::code(dims),
+            Self::Decimal { precision, scale } => {
+                (28 + log2(decimal::width(precision))) | i32::from(precision) << 8 | i32::from(scale) << 18
+            }
+            Self::Unknown(code) => code,
+        }
+    }
+
     /// What its values are. `raw` asks for numbers and bytes in place of the text forms of LONG256,
     /// IPv4 and GEOHASH. `None` for unknown types.
     pub fn value_type(self, raw: bool) -> Option<ValueType> {
@@ -252,6 +283,11 @@ impl ColumnType {
     pub fn missing_is_zero(self) -> bool {
         matches!(self, Self::Boolean | Self::Byte | Self::Short)
     }
+}
+
+/// 1, 2, 4, … → 0, 1, 2, …
+fn log2(width: usize) -> i32 {
+    width.trailing_zeros() as i32
 }
 
 /// The files of a column and how long they must be (docs/format.md §6).

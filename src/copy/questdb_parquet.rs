@@ -1,0 +1,200 @@
+//! `COPY … TO … (FORMAT questdb_parquet, …)`.
+//!
+//! The API calls a format on one thread for a single file, so its callbacks only convert rows to Arrow and hand them
+//! over; the writer's own threads encode. Options of DuckDB's engine (PARTITION_BY, PER_THREAD_OUTPUT, …) never arrive
+//! here: each of their files is an export of its own.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Schema, SchemaRef};
+use duckdb_neo::column_data_collection::ColumnDataCollection;
+use duckdb_neo::connection::Context;
+use duckdb_neo::copy_function::{
+    CopyFunctionBuilder, CopyToBindInfo, CopyToFunctionCallbacks, CopyToStatistics, CopyToStatisticsCallbacks,
+};
+use duckdb_neo::error::{DuckDBError, Error};
+use duckdb_neo::{extension::Extension, Result};
+use questdb_parquet::options::{Context as OptionsOf, Existing, Mode, PartitionUnit};
+use questdb_parquet::sink::LocalSink;
+use questdb_parquet::{Export, ExportResult, Options, Plan};
+
+use super::types::Target;
+use crate::duckdb::errors::{export_error, guard};
+use crate::duckdb::options::option_value;
+use crate::duckdb::{arrow, paths, session};
+
+/// Name of the format.
+const NAME: &str = "questdb_parquet";
+
+/// Rows of an array: small enough for 2 GiB of text in it.
+const ARRAY_ROWS: usize = 16_384;
+
+/// Rows that DuckDB collects before they are handed over.
+const BATCH_ROWS: usize = 61_440;
+
+struct QuestdbParquet;
+
+/// Registers the format.
+pub fn register(extension: &Extension) -> Result<()> {
+    CopyFunctionBuilder::new(NAME, QuestdbParquet)
+        .with_fallback_extension("parquet")
+        .with_statistics()
+        .register(extension)
+}
+
+/// A checked request.
+pub struct BindData {
+    targets: Vec<Target>,
+    schema: SchemaRef,
+    options: Options,
+}
+
+/// One file, or one directory of files.
+pub struct InitData {
+    export: Mutex<Option<Export>>,
+    result: Mutex<Option<ExportResult>>,
+}
+
+impl CopyToFunctionCallbacks for QuestdbParquet {
+    type InitData = InitData;
+    type BindData = BindData;
+    type BatchData = Mutex<Vec<RecordBatch>>;
+
+    fn bind(&self, context: &Context, info: &CopyToBindInfo) -> Result<Self::BindData> {
+        guard(|| bind(context, info))
+    }
+
+    fn init(&self, context: &Context, bound: &Self::BindData, file_path: &str) -> Result<Self::InitData> {
+        guard(|| {
+            let path = paths::expand(context, file_path)?;
+            paths::ask(context, &path)?;
+            let threads = session::threads(context)?;
+            let schema = Arc::clone(&bound.schema);
+            let cancel = Arc::new(AtomicBool::new(false));
+            let export = Export::create(path, schema, &[], bound.options.clone(), threads, cancel);
+            let export = Mutex::new(Some(export.map_err(export_error)?));
+            Ok(InitData { export, result: Mutex::new(None) })
+        })
+    }
+
+    fn batch(
+        &self,
+        context: &Context,
+        bound: &Self::BindData,
+        _init: &Self::InitData,
+        input: &ColumnDataCollection<'_>,
+    ) -> Result<Self::BatchData> {
+        guard(|| {
+            let names: Vec<&str> = bound.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let arrays = arrow::export(context, &names, input, ARRAY_ROWS)?;
+            let batches = arrays.iter().map(|array| {
+                let columns = bound.targets.iter().zip(array.columns());
+                let columns = columns.map(|(target, column)| target.convert(column));
+                let rows = RecordBatchOptions::new().with_row_count(Some(array.len()));
+                let columns = columns.collect::<Result<Vec<_>>>()?;
+                RecordBatch::try_new_with_options(Arc::clone(&bound.schema), columns, &rows)
+                    .map_err(|e| Error::internal(format!("cannot build a record batch: {e}")))
+            });
+            Ok(Mutex::new(batches.collect::<Result<Vec<_>>>()?))
+        })
+    }
+
+    fn batch_size(&self, _context: &Context, _bound: &Self::BindData) -> Result<Option<NonZeroUsize>> {
+        Ok(NonZeroUsize::new(BATCH_ROWS))
+    }
+
+    fn flush(
+        &self,
+        _context: &Context,
+        _bound: &Self::BindData,
+        init: &Self::InitData,
+        _input: &ColumnDataCollection<'_>,
+        batch_data: &mut Self::BatchData,
+    ) -> Result<()> {
+        guard(|| {
+            let batches = std::mem::take(batch_data.get_mut().unwrap_or_else(PoisonError::into_inner));
+            let mut export = init.export.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(writer) = export.as_mut() else {
+                return Err(Error::internal("rows arrived after the end of the file"));
+            };
+            let written = batches.iter().try_for_each(|batch| writer.write(batch));
+            if written.is_err() {
+                // Nothing stays behind while DuckDB unwinds the query.
+                *export = None;
+            }
+            written.map_err(export_error)
+        })
+    }
+
+    fn finalize(&self, _context: &Context, _bound: &Self::BindData, init: &Self::InitData) -> Result<()> {
+        guard(|| {
+            let export = init.export.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(export) = export else { return Ok(()) };
+            let result = export.finish().map_err(export_error)?;
+            *init.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            Ok(())
+        })
+    }
+}
+
+impl CopyToStatisticsCallbacks for QuestdbParquet {
+    fn statistics(
+        &self,
+        _context: &Context,
+        _bound: &Self::BindData,
+        init: &Self::InitData,
+    ) -> Result<CopyToStatistics> {
+        let result = init.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = |value: fn(&ExportResult) -> u64| result.as_ref().map(|result| value(result) as usize);
+        Ok(CopyToStatistics { file_size: size(|r| r.bytes), row_count: size(|r| r.rows) })
+    }
+}
+
+fn bind(context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
+    let mut given = Vec::new();
+    for index in 0..info.option_count()? {
+        let (name, value) = info.get_option(index)?;
+        given.push((name.to_owned(), option_value(context, name, &value)?));
+    }
+    let mut options = Options::parse(given, OptionsOf::Copy).map_err(export_error)?;
+    let mut targets = Vec::new();
+    let mut fields = Vec::new();
+    for index in 0..info.column_count()? {
+        let (name, logical_type) = info.get_column(index)?;
+        let target = Target::new(&logical_type).map_err(|type_text| Error {
+            code: DuckDBError::QueryNotImplemented,
+            message: format!(
+                "Column \"{name}\" has type {type_text}, which format {NAME} cannot write\nCast it to VARCHAR, or leave \
+                 it out."
+            ),
+        })?;
+        fields.push(target.field(name, true));
+        targets.push(target);
+    }
+    let schema = Arc::new(Schema::new(fields));
+    options.exact_path = true;
+    let path = paths::expand(context, &info.file_path()?)?;
+    if has_several_files(&options) {
+        LocalSink::check(Path::new(&path), &options).map_err(export_error)?;
+    } else {
+        // As COPY does with its other formats.
+        options.existing = Existing::OverwriteOrIgnore;
+    }
+    // Whatever is wrong with the options for these columns, it is said before anything is written.
+    let cancel = Arc::new(AtomicBool::new(false));
+    Plan::new(Arc::clone(&schema), &[], options.clone(), cancel).map_err(export_error)?;
+    Ok(BindData { targets, schema, options })
+}
+
+/// Whether the destination can become a directory.
+fn has_several_files(options: &Options) -> bool {
+    options.partition_unit.is_some_and(|unit| unit != PartitionUnit::None)
+        || options.rotation.row_groups.is_some()
+        || options.rotation.bytes.is_some()
+        || options.mode == Some(Mode::MultiFile)
+        || options.layout.is_some()
+}

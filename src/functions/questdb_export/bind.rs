@@ -1,0 +1,215 @@
+//! Bind: arguments → table, columns, options. Nothing is written.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+use duckdb_neo::connection::Context;
+use duckdb_neo::error::Error;
+use duckdb_neo::logical_type::LogicalType;
+use duckdb_neo::types::{TimestampNsValue, TimestampValue};
+use duckdb_neo::value::Value;
+use duckdb_neo::Result;
+use questdb_parquet::options::{Context as OptionsOf, Mode, PartitionUnit};
+use questdb_parquet::sink::LocalSink;
+use questdb_parquet::{OptionValue, Options, Plan};
+use questdb_storage::format::meta::PartitionBy;
+use questdb_storage::scan::{CompareOp, Filter, Literal};
+use questdb_storage::types::TimeUnit;
+use questdb_storage::{Snapshot, Table};
+
+use super::columns::Columns;
+use super::option_names;
+use crate::duckdb::arguments::Arguments;
+use crate::duckdb::errors::{binder, conflict, export_error, to_duckdb};
+use crate::duckdb::options::option_value;
+use crate::duckdb::paths;
+use crate::functions::resolve;
+
+/// A checked request.
+pub struct BindData {
+    table: Table,
+    snapshot: Snapshot,
+    names: Option<Vec<String>>,
+    columns: Columns,
+    /// The time range.
+    pub filter: Filter,
+    /// Where the files go.
+    pub destination: PathBuf,
+    /// The options; the unit of partitions is settled.
+    pub options: Options,
+    /// Unit of the files.
+    pub unit: PartitionUnit,
+    /// Position in the snapshot of the timestamp that partitions the files, when it is not the designated one.
+    pub other_timestamp: bool,
+}
+
+pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
+    let path: String = arguments.required("path")?;
+    let destination: String = arguments.required("destination")?;
+    let table_name = resolve::table_name(&mut arguments)?;
+    let names = arguments.next("columns")?.map(|value| column_names(context, &value)).transpose()?;
+    let (from, to) = (arguments.next("from_ts")?, arguments.next("to_ts")?);
+    let mut given: Vec<(String, OptionValue)> = Vec::new();
+    for name in option_names() {
+        if let Some(value) = arguments.next(name)? {
+            given.push((name.to_owned(), option_value(context, name, &value)?));
+        }
+    }
+    let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
+    let table = resolve::table(context, &path, table_name.as_deref())?;
+    let snapshot = table.snapshot().map_err(to_duckdb)?;
+    let columns = Columns::new(&snapshot, names.as_deref())?;
+    let filter = time_filter(context, &snapshot, from, to)?;
+    let (unit, other_timestamp) = partition_unit(&snapshot, &options)?;
+    options.partition_unit = Some(unit);
+    if options.root_name == Options::default().root_name {
+        options.root_name = snapshot.name().to_owned();
+    }
+    let destination = destination_path(context, &destination, &snapshot)?;
+    LocalSink::check(&destination, &options).map_err(export_error)?;
+    let bound =
+        BindData { table, snapshot, names, columns, filter, destination, options, unit, other_timestamp };
+    // Whatever is wrong with the options for this table, it is said before anything is written.
+    bound.plan(&bound.columns)?;
+    Ok(bound)
+}
+
+impl BindData {
+    /// The table as it is now, which must have the columns that bind saw.
+    pub fn snapshot(&self) -> Result<(Snapshot, Columns)> {
+        let snapshot = self.table.snapshot().map_err(to_duckdb)?;
+        let columns = Columns::new(&snapshot, self.names.as_deref())?;
+        if !columns.is_same(&self.columns) || snapshot.timestamp() != self.snapshot.timestamp() {
+            return Err(conflict(
+                "The columns of the table changed before it was exported; run the query again",
+            ));
+        }
+        Ok((snapshot, columns))
+    }
+
+    /// Whether the rows' partitions and row groups are known before they are read.
+    pub fn is_planned(&self) -> bool {
+        self.options.row_group.bytes.is_none()
+            && self.options.row_group.rows.is_some()
+            && !self.other_timestamp
+    }
+
+    /// The writer's plan.
+    pub fn plan(&self, columns: &Columns) -> Result<Plan> {
+        let mut options = self.options.clone();
+        if self.is_planned() {
+            // The scan partitions; the timestamp itself need not be among the columns.
+            options.partition_unit = None;
+            options.timestamp = None;
+        }
+        let cancel = Arc::new(AtomicBool::new(false));
+        Plan::new(Arc::clone(&columns.schema), &columns.hints(), options, cancel).map_err(export_error)
+    }
+}
+
+fn column_names(context: &Context, value: &Value) -> Result<Vec<String>> {
+    let wrong = || binder("Argument \"columns\" of questdb_export must be a list of column names");
+    match option_value(context, "columns", value)? {
+        OptionValue::Text(name) => Ok(vec![name]),
+        OptionValue::List(values) => values
+            .into_iter()
+            .map(|value| match value {
+                OptionValue::Text(name) => Ok(name),
+                _ => Err(wrong()),
+            })
+            .collect(),
+        _ => Err(wrong()),
+    }
+}
+
+/// Rows from `from` up to, not including, `to`.
+fn time_filter(
+    context: &Context,
+    snapshot: &Snapshot,
+    from: Option<Value>,
+    to: Option<Value>,
+) -> Result<Filter> {
+    let mut parts = Vec::new();
+    for (name, op, value) in [("from_ts", CompareOp::Ge, from), ("to_ts", CompareOp::Lt, to)] {
+        let Some(value) = value else { continue };
+        let column = snapshot.timestamp().ok_or_else(|| {
+            binder(format!(
+                "Argument \"{name}\" needs a designated timestamp, which table \"{}\" does not have",
+                snapshot.name()
+            ))
+        })?;
+        let instant = instant(context, &value, snapshot.time_unit())
+            .map_err(|e| Error { message: format!("Argument \"{name}\": {}", e.message), ..e })?;
+        parts.push(Filter::Compare { column, op, value: Literal::Int(instant.into()) });
+    }
+    Ok(if parts.is_empty() { Filter::all() } else { Filter::And(parts) })
+}
+
+fn instant(context: &Context, value: &Value, unit: TimeUnit) -> Result<i64> {
+    let cast = |sql: &str| value.cast(context, &LogicalType::from_text(context, sql)?);
+    let found = match unit {
+        TimeUnit::Micros => cast("TIMESTAMP")?.get::<TimestampValue>()?.map(|time| time.0),
+        TimeUnit::Nanos => cast("TIMESTAMP_NS")?.get::<TimestampNsValue>()?.map(|time| time.0),
+    };
+    found.ok_or_else(|| Error::invalid_input("not a timestamp"))
+}
+
+/// The unit of the files, and whether another column than the designated timestamp decides.
+fn partition_unit(snapshot: &Snapshot, options: &Options) -> Result<(PartitionUnit, bool)> {
+    let designated = snapshot.timestamp().and_then(|index| snapshot.columns().get(index));
+    let other = match (&options.timestamp, designated) {
+        (None, _) => false,
+        (Some(name), Some(column)) => snapshot.column_index(name) != snapshot.column_index(&column.name),
+        (Some(_), None) => true,
+    };
+    let unit = match options.partition_unit {
+        Some(unit) => unit,
+        None if options.mode == Some(Mode::SingleFile) => PartitionUnit::None,
+        None if designated.is_none() && !other => PartitionUnit::None,
+        None => match snapshot.meta().partition_by {
+            PartitionBy::Hour => PartitionUnit::Hour,
+            PartitionBy::Day => PartitionUnit::Day,
+            PartitionBy::Week => PartitionUnit::Week,
+            PartitionBy::Month => PartitionUnit::Month,
+            PartitionBy::Year => PartitionUnit::Year,
+            PartitionBy::None | PartitionBy::NotApplicable => PartitionUnit::None,
+        },
+    };
+    if unit != PartitionUnit::None && designated.is_none() && !other {
+        return Err(binder(format!(
+            "Option \"partition_by\": partitioning is possible only with a timestamp, and table \"{}\" has no \
+             designated one\nName a column with the option timestamp.",
+            snapshot.name()
+        )));
+    }
+    Ok((unit, other && unit != PartitionUnit::None))
+}
+
+/// The destination as an absolute path, which must not lie in the table that is read.
+fn destination_path(context: &Context, destination: &str, snapshot: &Snapshot) -> Result<PathBuf> {
+    if destination.trim().is_empty() {
+        return Err(binder("Argument \"destination\" of questdb_export is empty"));
+    }
+    let path = paths::expand(context, destination)?;
+    paths::ask(context, &path)?;
+    let table = std::fs::canonicalize(snapshot.dir()).unwrap_or_else(|_| snapshot.dir().to_owned());
+    if resolved(&path).starts_with(&table) {
+        return Err(Error::invalid_input(format!(
+            "The destination \"{}\" lies inside the table that is exported, \"{}\"\nChoose a directory outside of the \
+             database.",
+            path.display(),
+            snapshot.dir().display()
+        )));
+    }
+    Ok(path)
+}
+
+/// `path` without symbolic links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let existing = path.ancestors().find_map(|parent| Some((parent, std::fs::canonicalize(parent).ok()?)));
+    match existing {
+        Some((parent, real)) => path.strip_prefix(parent).map_or(real.clone(), |rest| real.join(rest)),
+        None => path.to_owned(),
+    }
+}

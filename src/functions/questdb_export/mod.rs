@@ -1,0 +1,173 @@
+//! `questdb_export(path, destination, …)`: a table as Parquet files, straight from its columns.
+//!
+//! ```text
+//! bind     arguments → snapshot, columns, options                     nothing is written
+//! init     export partitions → scan plans → morsels = row groups      staging directory
+//! exec     claim a row group, decode, check, encode, hand over        on DuckDB's threads, one row for each
+//! the last exec publishes the files; dropping the state without that removes them
+//! ```
+
+mod bind;
+mod columns;
+mod partitions;
+mod run;
+
+use duckdb_neo::bind_arguments::BindArgument;
+use duckdb_neo::connection::Context;
+use duckdb_neo::data_chunk::DataChunkRef;
+use duckdb_neo::logical_type::LogicalType;
+use duckdb_neo::signature::{
+    FunctionDocumentationBuilder, FunctionParameter, FunctionParameterKind, SignatureBuilder,
+};
+use duckdb_neo::table_function::{
+    BindFunctionHandle, ExecColumnInfo, InitColumnData, OrderPreservation, TableFunctionBuilder,
+    TableFunctionCallbacks,
+};
+use duckdb_neo::types::Any;
+use duckdb_neo::{extension::Extension, Result};
+use questdb_parquet::options::TABLE;
+use questdb_storage::types::ValueType;
+
+use self::bind::BindData;
+use self::run::{GlobalState, LocalState};
+use crate::duckdb::arguments::Arguments;
+use crate::duckdb::errors::{guard, test_panic};
+use crate::duckdb::listing::write_rows;
+use crate::functions::resolve;
+
+/// SQL name.
+pub const NAME: &str = "questdb_export";
+
+/// Result columns.
+const COLUMNS: &[(&str, ValueType)] = &[
+    ("file", ValueType::Text),
+    ("partition", ValueType::Text),
+    ("row_group", ValueType::Int64),
+    ("rows", ValueType::Int64),
+    ("uncompressed_bytes", ValueType::Int64),
+    ("compressed_bytes", ValueType::Int64),
+];
+
+/// The function.
+struct QuestdbExport;
+
+/// Registers the function.
+pub fn register(extension: &Extension) -> Result<()> {
+    TableFunctionBuilder::new(NAME, signature(), QuestdbExport)
+        .with_projection_pushdown(true)
+        .with_progress()
+        .register(extension)
+}
+
+/// A named parameter that may be anything, and is NULL when it is left out.
+fn optional(name: &str) -> FunctionParameter {
+    FunctionParameter::new::<Any>(name).default_value(None::<bool>).kind(FunctionParameterKind::Named)
+}
+
+/// Every name that an option has, in the order of the signature.
+fn option_names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases)).copied()
+}
+
+/// Parameters, in the order in which [`bind`] takes them.
+fn signature() -> SignatureBuilder {
+    let signature = SignatureBuilder::new()
+        .param(resolve::path_parameter())
+        .param(FunctionParameter::new::<String>("destination"))
+        .param(resolve::table_name_parameter())
+        .param(optional("columns"))
+        .param(optional("from_ts"))
+        .param(optional("to_ts"));
+    option_names().fold(signature, |signature, name| signature.param(optional(name))).documentation(
+        FunctionDocumentationBuilder::new()
+            .description(format!(
+                "Writes a QuestDB table as Parquet files, straight from its directory, and returns one row for each \
+                 finished row group. {} destination: directory of the new files; a single file gets its name with \
+                 .parquet. columns: names of the columns to write, in this order. from_ts, to_ts: rows from the first \
+                 timestamp up to, not including, the second. All other parameters are options of the writer, see \
+                 docs/options.md. The files appear when all of them are complete: run it without LIMIT.",
+                resolve::PATH_HELP
+            ))
+            .add_example("A table", "FROM questdb_export('db/trades~12', 'out/trades')")
+            .add_example(
+                "Options",
+                "FROM questdb_export('db', 'out', table_name := 'trades', row_group_size := 1000000, \
+                 compression_codec := 'zstd', partition_by := 'month')",
+            )
+            .add_category("questdb"),
+    )
+}
+
+impl TableFunctionCallbacks for QuestdbExport {
+    type BindData = BindData;
+    type LocalState = LocalState;
+    type GlobalState = GlobalState;
+
+    fn bind(
+        &self,
+        context: &Context,
+        arguments: Vec<BindArgument>,
+        handle: BindFunctionHandle<'_>,
+    ) -> Result<Self::BindData> {
+        guard(|| {
+            test_panic("export bind");
+            let bound = bind::bind(context, Arguments::new(NAME, arguments))?;
+            for (name, value_type) in COLUMNS {
+                handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
+            }
+            handle.set_order(OrderPreservation::None)?;
+            Ok(bound)
+        })
+    }
+
+    fn init_global_state(
+        &self,
+        bound: &Self::BindData,
+        context: &Context,
+        columns: InitColumnData<'_>,
+    ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
+        guard(|| {
+            let projection =
+                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let global = GlobalState::new(bound, context, projection)?;
+            let threads = global.threads();
+            Ok((Some(global), Some(threads)))
+        })
+    }
+
+    fn init_local_state(
+        &self,
+        _bound: &Self::BindData,
+        global: Option<&Self::GlobalState>,
+        _context: &Context,
+        _columns: InitColumnData<'_>,
+    ) -> Result<Option<Self::LocalState>> {
+        guard(|| Ok(global.map(GlobalState::local)))
+    }
+
+    fn exec(
+        &self,
+        _bound: &Self::BindData,
+        global: Option<&Self::GlobalState>,
+        local: Option<&mut Self::LocalState>,
+        context: &Context,
+        output: DataChunkRef<'_>,
+        _columns: ExecColumnInfo<'_>,
+    ) -> Result<()> {
+        guard(|| {
+            test_panic("export exec");
+            let (Some(global), Some(local)) = (global, local) else { return Ok(()) };
+            let rows = global.next(local)?;
+            write_rows(context, &output, COLUMNS, global.projection(), &rows)
+        })
+    }
+
+    fn progress(
+        &self,
+        _bound: &Self::BindData,
+        global: Option<&Self::GlobalState>,
+        _context: &Context,
+    ) -> Result<Option<f64>> {
+        Ok(global.map(GlobalState::progress))
+    }
+}
