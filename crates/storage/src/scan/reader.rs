@@ -21,6 +21,8 @@ pub struct Reader {
     /// Current piece of the morsel, and how much of it is done.
     piece: usize,
     done: usize,
+    /// Windows without a match since the last chunk, over all morsels.
+    fruitless: usize,
     window: FilterWindow,
     buffers: Buffers,
 }
@@ -33,6 +35,7 @@ impl Reader {
             morsel: None,
             piece: 0,
             done: 0,
+            fruitless: 0,
             window: FilterWindow::default(),
             buffers: Buffers::default(),
         }
@@ -69,21 +72,18 @@ impl Reader {
     fn next_in_morsel(&mut self, max_rows: usize) -> Result<Option<Chunk>> {
         let Some(mut morsel) = self.morsel.take() else { return Ok(None) };
         let mut chunk = Chunk { morsel: morsel.index, ..Chunk::default() };
-        let mut fruitless = 0usize;
-        if self.fill(&mut morsel, &mut chunk, max_rows, &mut fruitless)? {
+        if self.fill(&mut morsel, &mut chunk, max_rows)? {
             self.morsel = Some(morsel);
         }
-        Ok((!chunk.is_empty()).then_some(chunk))
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        self.fruitless = 0;
+        Ok(Some(chunk))
     }
 
     /// Adds rows of `morsel` to `chunk` until it is full enough; `false` when the morsel is used up.
-    fn fill(
-        &mut self,
-        morsel: &mut Morsel,
-        chunk: &mut Chunk,
-        max_rows: usize,
-        fruitless: &mut usize,
-    ) -> Result<bool> {
+    fn fill(&mut self, morsel: &mut Morsel, chunk: &mut Chunk, max_rows: usize) -> Result<bool> {
         let scanner = Arc::clone(&self.scanner);
         loop {
             self.narrow(morsel)?;
@@ -117,12 +117,12 @@ impl Reader {
             piece.partition.check()?;
             match matching(&rows, &mask) {
                 Some(matching) => chunk.push(&piece.partition, matching),
-                None if *fruitless >= PATIENCE && chunk.is_empty() => {
+                None if self.fruitless >= PATIENCE && chunk.is_empty() => {
                     // Filters are hints, so a row that does not match does no harm.
                     chunk.push(&piece.partition, slice(&rows, 0, 1));
                     return Ok(true);
                 }
-                None => *fruitless += 1,
+                None => self.fruitless += 1,
             }
         }
     }
