@@ -18,6 +18,7 @@ The rows are made so that one result shows whether it mixes two states; nobody h
 `Model` is a reader's knowledge of one table. Its own DuckDB, without the extension, does the checking.
 """
 
+import re
 from dataclasses import dataclass
 
 import duckdb
@@ -55,7 +56,7 @@ BASE = (
            "CASE id % 5 WHEN 1 THEN 'n' || (id % 1000) WHEN 2 THEN '' WHEN 3 THEN 'note of row ' || id WHEN 4 THEN 'ü日' || id END"),
     Column("txt", "STRING", "CASE WHEN id % 3 = 0 THEN null ELSE 'text ' || id END", "CASE WHEN id % 3 <> 0 THEN 'text ' || id END"),
     Column("arr", "DOUBLE[]", "ARRAY[id::double, (id % 7)::double]", "[id::DOUBLE, (id % 7)::DOUBLE]"),
-    Column("chk", "LONG", "us + id * 1000003 + n * 7919", "(us::HUGEINT + id::HUGEINT * 1000003 + n * 7919)::BIGINT", ("chk", "id", "n", "ts")),
+    Column("chk", "LONG", "us + id * 1000003 + n * 7919", "us::HUGEINT + id::HUGEINT * 1000003 + n::HUGEINT * 7919", ("chk", "id", "n", "ts")),
 )
 
 
@@ -114,7 +115,7 @@ def bad_row(columns, available):
         f"({c.name} IS DISTINCT FROM {c.duckdb})" for c in columns
         if c.name not in ("id", "n", "ts", "epoch") and {c.name, *c.needs} <= set(available)
     ]
-    return " OR ".join(tests).replace("us::", "epoch_us(ts)::") or "false"
+    return re.sub(r"\bus\b", "epoch_us(ts)", " OR ".join(tests)) or "false"
 
 
 class Model:
@@ -174,9 +175,9 @@ class Model:
         if found:
             problems.append(Problem("values of a row do not belong together", found))
         if {"id", "ts"} <= names:
-            n = " OR r.n <> plan.n" if "n" in names else ""
+            also = "".join(f" OR r.{c} <> plan.{c}" for c in ("n", "epoch") if c in names)
             found = self.con.execute(
-                f"SELECT r.* FROM r LEFT JOIN plan ON plan.b = r.id // {BATCH} WHERE plan.b IS NULL OR r.id % {BATCH} >= plan.n OR r.id < 0{n} "
+                f"SELECT r.* FROM r LEFT JOIN plan ON plan.b = r.id // {BATCH} WHERE plan.b IS NULL OR r.id % {BATCH} >= plan.n OR r.id < 0{also} "
                 f"OR epoch_us(r.ts) <> plan.base + (r.id % {BATCH}) * plan.step LIMIT {EVIDENCE}").fetchall()
             if found:
                 problems.append(Problem("rows that were never inserted", found))
@@ -200,7 +201,7 @@ class Model:
             counts = self.con.execute(
                 f"SELECT id // {BATCH}, count(*), min(id % {BATCH}), max(id % {BATCH}) FROM r GROUP BY ALL").fetchall()
             problems += self.batches({b: rest for b, *rest in counts}, acknowledged, sent)
-        return problems + self._rules(names, whole=True)
+        return problems + self._rules(names, whole=True) + self.mark(names, acknowledged, sent)
 
     def batches(self, counts, acknowledged, sent):
         """`counts`: batch → [rows, first position, last position]. They must be the state after one operation."""
@@ -261,10 +262,10 @@ class Model:
             f"rows {rows}, batches {batches}, sum of batches {sum_of_batches}, newest {newest}",
             f"after operation {floor}: {self.scenario.totals_after(floor)}", f"after operation {sent}: {self.scenario.totals_after(sent)}"])]
 
-    def filtered(self, result, condition, acknowledged, sent):
+    def filtered(self, result, condition, acknowledged, sent, ordered=True):
         """The rows that satisfy a condition: all that the state has, and no others. For tables that only grow, and for
         conditions on time of deduplicated ones: there the newest batch in sight, or known, decides all of it."""
-        problems = self.rows(result)
+        problems = self.rows(result, ordered)
         names = self.use(result)
         newest = max(self.newest(names), self.scenario.last_batch_after(max(acknowledged, self.floor)))
         if newest > self.scenario.last_batch_after(sent):
@@ -297,6 +298,18 @@ class Model:
             if found != (count, first, last):
                 wrong.append(((count, first, last), "must be", found))
         return [Problem("a partition's rows, first or last time (rows, first, last)", wrong)] if wrong else []
+
+    def mark(self, names, acknowledged, sent):
+        """The column that counts an operation which leaves the batches alone (UPDATE): as old or new as allowed."""
+        column = self.scenario.mark_column
+        if column is None or column not in names:
+            return []
+        [(mark,)] = self.con.execute(f"SELECT max({column}) FROM r").fetchall()
+        floor = max(acknowledged, self.floor)
+        if mark is None or any(self.scenario.mark_after(j) == mark for j in range(floor, sent + 1)):
+            return []
+        return [Problem(f"{column} of no state after the operations {floor} to {sent}",
+                        [f"{column} {mark}; {self.scenario.mark_after(floor)} to {self.scenario.mark_after(sent)} were expected"])]
 
     def newest(self, names):
         """The newest batch in the result, at most the newest that the scenario has."""
