@@ -1,5 +1,6 @@
 //! One module per SQL function.
 
+mod copy_from;
 mod questdb_attach;
 mod questdb_check;
 mod questdb_columns;
@@ -23,6 +24,7 @@ pub fn register(extension: &Extension) -> Result<()> {
     questdb_export::register(extension)?;
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
+    copy_from::register(extension)?;
     questdb_check::register(extension)?;
     questdb_attach::register(extension)?;
     replacement::register(extension)

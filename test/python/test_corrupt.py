@@ -240,6 +240,7 @@ def test_native_days_beside_a_damaged_parquet_partition_are_right(elsewhere, nam
 
 DAMAGED_HERE = {            # table: how many changes
     "all_types_wal": 120, "sym_edge": 40, "evo_symbol_flags": 50, "sensor_arrays": 30, "o3_many": 20,
+    "pq_mixed_types": 80, "pq_codecs": 40, "pq_symbols": 20,
 }
 SEED = os.environ.get("QUESTDB_DAMAGE_SEED", "1")
 TIMES = int(os.environ.get("QUESTDB_DAMAGE_TIMES", "1"))        # so many times as many changes

@@ -62,7 +62,7 @@ fn contents(snapshot: &Snapshot, deep: bool, report: &mut Report) {
             report.error(
                 crate::types::unknown(code)
                     .in_column(&column.name)
-                    .in_file(&snapshot.dir().join("_meta"))
+                    .in_file(&snapshot.record_dir().join("_meta"))
                     .in_table(snapshot.name()),
             );
         }
@@ -83,10 +83,10 @@ fn contents(snapshot: &Snapshot, deep: bool, report: &mut Report) {
         previous_end = times.map(|(_, last)| last).or(previous_end);
     }
     if let (Some(end), Some(max)) = (previous_end, snapshot.txn().max_timestamp) {
-        if end != max && snapshot.timestamp().is_some() {
+        if end != max && snapshot.timestamp().is_some() && snapshot.loose_partition().is_none() {
             report.warning(
                 Error::corrupt("largest timestamp in _txn is not that of the last row", max, end)
-                    .in_file(&snapshot.dir().join("_txn"))
+                    .in_file(&snapshot.record_dir().join("_txn"))
                     .in_table(snapshot.name()),
             );
         }

@@ -64,7 +64,12 @@ impl ParquetFile {
 
     /// Whether every value of column `index` in a row group is NULL.
     pub(crate) fn is_all_null(&self, index: usize, group: usize) -> bool {
-        let nulls = self.chunk_of(index, group).and_then(|(chunk, _)| chunk.statistics()?.null_count_opt());
+        let Some((chunk, column_type)) = self.chunk_of(index, group) else { return false };
+        // The server counts rows above a column top as NULL also where they read as zero.
+        if column_type.missing_is_zero() {
+            return false;
+        }
+        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
         nulls.is_some_and(|nulls| self.groups().get(group).is_some_and(|group| nulls == group.rows))
     }
 

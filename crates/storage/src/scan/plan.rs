@@ -112,10 +112,12 @@ fn decide(snapshot: &Snapshot, partition: &Partition, intervals: &IntervalSet) -
     if intervals.is_all() {
         return PlannedPartition { index, decision: Decision::Whole };
     }
-    // The table's own ends are sharper than those of its first and last units.
-    let txn = snapshot.txn();
-    let lower = txn.min_timestamp.map_or(partition.lower, |min| partition.lower.max(min));
-    let upper = txn.max_timestamp.map_or(partition.upper, |max| partition.upper.min(max));
+    // The table's own ends are sharper than those of its first and last units. A detached partition is not in it.
+    let ends = Some(snapshot.txn()).filter(|_| snapshot.loose_partition().is_none());
+    let lower =
+        ends.and_then(|txn| txn.min_timestamp).map_or(partition.lower, |min| partition.lower.max(min));
+    let upper =
+        ends.and_then(|txn| txn.max_timestamp).map_or(partition.upper, |max| partition.upper.min(max));
     let inside = intervals.within(lower, upper);
     let decision = if inside.is_empty() {
         Decision::Skip(SkipReason::OutsideTimeRange)

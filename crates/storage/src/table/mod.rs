@@ -2,6 +2,7 @@
 
 mod column;
 mod database;
+mod layout;
 mod partition;
 mod snapshot;
 #[allow(clippy::module_inception)]

@@ -64,7 +64,10 @@ impl Partition {
 
     /// Full path of the directory.
     pub fn path(&self, snapshot: &Snapshot) -> PathBuf {
-        snapshot.dir().join(self.directory())
+        match snapshot.loose_partition() {
+            Some(dir) => dir.to_owned(),
+            None => snapshot.dir().join(self.directory()),
+        }
     }
 
     /// Total length of the files in the directory; 0 when there is none.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::column::{Column, SymbolFiles};
+use super::layout::Layout;
 use super::partition::Partition;
 use super::watch::Watch;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +41,7 @@ pub struct Snapshot(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: String,
-    dir: PathBuf,
+    layout: Layout,
     files: Arc<dyn Files>,
     meta: Meta,
     txn: Txn,
@@ -58,13 +59,13 @@ impl Snapshot {
     /// (docs/format.md §11.3, steps 1 to 4).
     pub(super) fn read(
         name: String,
-        dir: PathBuf,
+        layout: Layout,
         files: Arc<dyn Files>,
         mode: SnapshotMode,
     ) -> Result<Self> {
         let started = Instant::now();
         loop {
-            match Self::try_read(&name, &dir, &files, mode) {
+            match Self::try_read(&name, &layout, &files, mode) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(e) if !matches!(e.kind(), ErrorKind::Conflict) || started.elapsed() > PATIENCE => {
                     return Err(e.in_table(&name))
@@ -74,23 +75,29 @@ impl Snapshot {
         }
     }
 
-    fn try_read(name: &str, dir: &Path, files: &Arc<dyn Files>, mode: SnapshotMode) -> Result<Self> {
+    fn try_read(name: &str, layout: &Layout, files: &Arc<dyn Files>, mode: SnapshotMode) -> Result<Self> {
+        // What is not a table's own directory holds records that nobody changes.
+        let plain = layout.records == layout.data;
         let checkpoint = match mode {
-            SnapshotMode::Automatic | SnapshotMode::Checkpoint => checkpoint_of(dir, files.as_ref())?,
-            SnapshotMode::Validate | SnapshotMode::Unchecked => None,
+            SnapshotMode::Automatic | SnapshotMode::Checkpoint if plain => {
+                checkpoint_of(&layout.data, files.as_ref())?
+            }
+            _ => None,
         };
-        if checkpoint.is_none() && mode == SnapshotMode::Checkpoint {
+        if plain && checkpoint.is_none() && mode == SnapshotMode::Checkpoint {
             return Err(Error::new(ErrorKind::NotFound, "there is no checkpoint of this table")
-                .in_file(dir)
+                .in_file(&layout.data)
                 .hint("Run CHECKPOINT CREATE on the server first, or leave the parameter snapshot out."));
         }
-        let checked = checkpoint.is_none() && mode != SnapshotMode::Unchecked;
-        let records = checkpoint.as_deref().unwrap_or(dir);
+        let checked = plain && checkpoint.is_none() && mode != SnapshotMode::Unchecked;
+        let mut layout = layout.clone();
+        layout.records = checkpoint.unwrap_or(layout.records);
+        let records = layout.records.as_path();
         let meta_path = records.join("_meta");
         let meta = read_meta(files.as_ref(), &meta_path)?;
         if meta.partition_by == PartitionBy::NotApplicable {
             return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table")
-                .in_file(dir)
+                .in_file(records)
                 .hint("A view has a query but no data; read the tables that it selects from."));
         }
         let txn_path = records.join("_txn");
@@ -103,13 +110,17 @@ impl Snapshot {
         if column_versions.version != txn.column_version {
             return Err(disagree("_cv", txn.column_version, column_versions.version).in_file(&cv_path));
         }
-        let columns = columns(&meta, &txn, &column_versions, dir).map_err(|e| e.in_file(&txn_path))?;
-        let partitions = partitions(&meta, &txn).map_err(|e| e.in_file(&txn_path))?;
+        let columns =
+            columns(&meta, &txn, &column_versions, &layout.data).map_err(|e| e.in_file(&txn_path))?;
+        let mut partitions = partitions(&meta, &txn).map_err(|e| e.in_file(&txn_path))?;
+        if let Some(only) = &layout.only {
+            partitions = loose(partitions, only).map_err(|e| e.in_file(&txn_path))?;
+        }
         let watch = if checked { Some(Watch::new(files.as_ref(), txn_path, txn.txn)?) } else { None };
         let symbols = columns.iter().map(|_| OnceLock::new()).collect();
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
-            dir: dir.to_owned(),
+            layout,
             files: Arc::clone(files),
             meta,
             txn,
@@ -126,9 +137,19 @@ impl Snapshot {
         &self.0.name
     }
 
-    /// Table directory.
+    /// Directory of partitions and symbol tables: the table's.
     pub fn dir(&self) -> &Path {
-        &self.0.dir
+        &self.0.layout.data
+    }
+
+    /// The directory of the only partition, when this is one that is not part of its table (detached).
+    pub(crate) fn loose_partition(&self) -> Option<&Path> {
+        self.0.layout.only.as_ref().map(|_| self.0.layout.records.as_path())
+    }
+
+    /// Directory of the record files: the table's, save for checkpoints and detached partitions.
+    pub(crate) fn record_dir(&self) -> &Path {
+        &self.0.layout.records
     }
 
     /// How files are opened.
@@ -169,7 +190,12 @@ impl Snapshot {
 
     /// Rows of the table.
     pub fn rows(&self) -> u64 {
-        self.0.txn.rows()
+        match self.loose_partition() {
+            Some(_) => {
+                self.partitions().iter().fold(0u64, |sum, partition| sum.saturating_add(partition.rows()))
+            }
+            None => self.0.txn.rows(),
+        }
     }
 
     /// Position of the designated timestamp.
@@ -223,7 +249,7 @@ impl Snapshot {
 
     /// The version word of `_txn`, to see whether something was committed since.
     pub fn open_version(&self) -> Result<Arc<dyn Source>> {
-        self.files().open(&self.dir().join("_txn"), Access::Polled)
+        self.files().open(&self.record_dir().join("_txn"), Access::Polled)
     }
 }
 
@@ -239,6 +265,20 @@ fn checkpoint_of(dir: &Path, files: &dyn Files) -> Result<Option<PathBuf>> {
     }
     let records = database.join(name);
     Ok(files.kind(&records.join("_txn"))?.map(|_| records))
+}
+
+/// The partition that a detached directory named `only` holds, as its own `_txn` describes it.
+fn loose(partitions: Vec<Partition>, only: &str) -> Result<Vec<Partition>> {
+    let partition = partitions.into_iter().find(|p| p.name == only || p.directory() == only);
+    let Some(mut partition) = partition else {
+        return Err(Error::corrupt(
+            "detached partition is not in its own transaction file",
+            format_args!("partition {only}"),
+            "others",
+        ));
+    };
+    (partition.index, partition.first_row) = (0, 0);
+    Ok(vec![partition])
 }
 
 /// Reads `_meta`. A server replaces it by renaming, so for a moment it can be missing.

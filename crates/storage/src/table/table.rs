@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::layout::Layout;
 use super::snapshot::{Snapshot, SnapshotMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{sequencer, table_name};
@@ -13,6 +14,7 @@ use crate::source::{Access, FileKind, Files, LocalFiles};
 pub struct Table {
     name: String,
     dir: PathBuf,
+    layout: Layout,
     files: Arc<dyn Files>,
 }
 
@@ -53,7 +55,9 @@ impl Table {
                     "Give the directory of a table (\"db/trades~12\"), or a database root and table_name.",
                 ));
         }
-        Ok(Self { name: name_of(dir, files.as_ref()), dir: dir.to_owned(), files })
+        let layout = Layout::of(dir, files.as_ref());
+        let named = if layout.only.is_some() { &layout.data } else { dir };
+        Ok(Self { name: name_of(named, files.as_ref()), dir: dir.to_owned(), layout, files })
     }
 
     /// Whether `dir` looks like a table: it has `_meta` and `_txn`.
@@ -63,7 +67,8 @@ impl Table {
     }
 
     pub(super) fn named(name: String, dir: PathBuf, files: Arc<dyn Files>) -> Self {
-        Self { name, dir, files }
+        let layout = Layout::of(&dir, files.as_ref());
+        Self { name, dir, layout, files }
     }
 
     /// Current name.
@@ -88,7 +93,7 @@ impl Table {
 
     /// The state of the table now, kept true in the given way.
     pub fn snapshot_in(&self, mode: SnapshotMode) -> Result<Snapshot> {
-        Snapshot::read(self.name.clone(), self.dir.clone(), Arc::clone(&self.files), mode)
+        Snapshot::read(self.name.clone(), self.layout.clone(), Arc::clone(&self.files), mode)
     }
 
     /// Last transaction that the WAL sequencer gave out; `None` for tables without one.
