@@ -1,6 +1,5 @@
 //! Bind: arguments → snapshots → declared columns.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb_neo::bind_arguments::BindArgument;
@@ -9,7 +8,7 @@ use duckdb_neo::table_function::BindFunctionHandle;
 use duckdb_neo::Result;
 use questdb_storage::scan::Filter;
 use questdb_storage::table::SnapshotMode;
-use questdb_storage::{Snapshot, Table};
+use questdb_storage::Snapshot;
 
 use super::columns::{declare, ColumnOptions, OutputColumn};
 use super::snapshots::{self, Shared};
@@ -20,15 +19,29 @@ use crate::functions::resolve;
 
 /// A bound scan.
 pub struct BindData {
-    tables: Vec<Table>,
-    mode: SnapshotMode,
     options: ColumnOptions,
     state: Mutex<Arc<BoundState>>,
-    /// Executions of this bind so far: more than one, and they must all see the same snapshots.
-    executions: AtomicUsize,
+    executions: Arc<Mutex<Executions>>,
     shared: Vec<Shared>,
     /// What the query asked for, in terms of declared columns. Set by the optimizer between bind and init.
     filter: Mutex<Filter>,
+}
+
+/// How often a bind was executed. One that begins while another one is at work belongs to the same query.
+#[derive(Debug, Default)]
+struct Executions {
+    number: usize,
+    at_work: usize,
+}
+
+/// An execution at work; ends when it is dropped.
+#[derive(Debug)]
+pub struct Execution(Arc<Mutex<Executions>>);
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at_work -= 1;
+    }
 }
 
 /// The states of the tables that a bind describes: all of its executions and threads see the same.
@@ -63,18 +76,17 @@ pub fn bind(
     let tables = paths::tables(context, &arguments, &path, table_name.as_deref())?;
     let shared: Vec<Shared> =
         tables.iter().map(|table| snapshots::take(context, table, mode)).collect::<Result<_>>()?;
-    let state = BoundState::new(shared.iter().map(|s| s.snapshot.clone()).collect(), options)?;
+    let snapshots = shared.iter().map(|shared| shared.at(1)).collect::<questdb_storage::Result<_>>();
+    let state = BoundState::new(snapshots.map_err(to_duckdb)?, options)?;
     for column in &state.columns {
         handle.add_result_column(&column.name, &column.logical_type(context)?)?;
     }
     let rows = state.snapshots.iter().fold(0u64, |sum, t| sum.saturating_add(t.rows()));
     handle.set_cardinality(usize::try_from(rows).unwrap_or(usize::MAX), true)?;
     Ok(BindData {
-        tables,
-        mode,
         options,
         state: Mutex::new(Arc::new(state)),
-        executions: AtomicUsize::new(0),
+        executions: Arc::default(),
         shared,
         filter: Mutex::new(Filter::all()),
     })
@@ -86,9 +98,20 @@ impl BindData {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Counts an execution.
-    pub fn begin_execution(&self) {
-        self.executions.fetch_add(1, Ordering::AcqRel);
+    /// Begins an execution. From the second one on, which a prepared statement makes, the states are new.
+    pub fn begin_execution(&self) -> Result<Execution> {
+        let (number, is_new) = {
+            let mut executions = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_new = executions.at_work == 0;
+            executions.number += usize::from(is_new);
+            executions.at_work += 1;
+            (executions.number, is_new)
+        };
+        let execution = Execution(Arc::clone(&self.executions));
+        if is_new && number > 1 {
+            self.replace(self.shared.iter().map(|shared| shared.at(number)))?;
+        }
+        Ok(execution)
     }
 
     /// What the query asked for.
@@ -103,19 +126,28 @@ impl BindData {
 
     /// Whether the states can be replaced by newer ones: nobody else depends on them.
     pub fn can_refresh(&self) -> bool {
-        self.executions.load(Ordering::Acquire) <= 1 && !self.shared.iter().any(Shared::is_shared)
+        let executions = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
+        executions.at_work <= 1 && !self.shared.iter().any(Shared::is_shared)
     }
 
     /// Replaces the states by the present ones, whose columns must be those that were declared.
     pub fn refresh(&self) -> Result<Arc<BoundState>> {
-        let snapshots = self.tables.iter().map(|table| table.snapshot_in(self.mode));
+        self.replace(self.shared.iter().map(Shared::renew))
+    }
+
+    fn replace(
+        &self,
+        snapshots: impl Iterator<Item = questdb_storage::Result<Snapshot>>,
+    ) -> Result<Arc<BoundState>> {
         let snapshots = snapshots.collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
         let fresh = Arc::new(BoundState::new(snapshots, self.options)?);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let same = state.columns.len() == fresh.columns.len()
             && state.columns.iter().zip(&fresh.columns).all(|(a, b)| a.is_declared_like(b));
         if !same {
-            return Err(conflict("The columns of the table changed while it was read; run the query again"));
+            return Err(conflict(
+                "The columns of the table have changed: run the query again, or prepare its statement again",
+            ));
         }
         *state = Arc::clone(&fresh);
         Ok(fresh)

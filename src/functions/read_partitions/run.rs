@@ -7,7 +7,7 @@ use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
 use questdb_storage::scan::{Projected, ScanPlan, Scanner};
 
-use super::bind::{BindData, BoundState};
+use super::bind::{BindData, BoundState, Execution};
 use super::columns::{undeclared, OutputColumn};
 use crate::duckdb::errors::to_duckdb;
 
@@ -28,6 +28,7 @@ pub struct Run {
 pub struct GlobalState {
     /// Declared columns that are wanted.
     columns: Vec<usize>,
+    _execution: Execution,
     current: RwLock<Current>,
 }
 
@@ -40,14 +41,14 @@ struct Current {
 impl GlobalState {
     /// Starts an execution that returns the declared columns `columns`.
     pub fn new(bound: &BindData, columns: Vec<usize>) -> Result<Self> {
-        bound.begin_execution();
+        let execution = bound.begin_execution()?;
         let mut state = bound.state();
         let mut number = 0;
         loop {
             match start(bound, &state, &columns, number) {
                 Ok(run) => {
                     let current = RwLock::new(Current { run: Arc::new(run), emitted: false });
-                    return Ok(Self { columns, current });
+                    return Ok(Self { columns, _execution: execution, current });
                 }
                 Err(error) if !is_conflict(&error) || number >= MOST_STARTS || !bound.can_refresh() => {
                     return Err(error)
