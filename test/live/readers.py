@@ -33,6 +33,7 @@ import pyarrow.parquet
 import writers
 from invariants import BATCH, DAY, Model, Problem, bad_row
 
+BIND_SHARED = 0.06  # seconds: a statement that is bound and not executed lends its snapshot to the next one for so long
 RETRIES = 60  # conflicts of one query in a row before it counts as starved
 CONFLICT = re.compile(r"run (the query|it) again", re.IGNORECASE)
 GONE = re.compile(r"has no table|does not exist|dropped, renamed or created again|no table directory|is not a table|not a QuestDB table|no such file", re.IGNORECASE)
@@ -56,6 +57,7 @@ class Table:
         self.model = Model(self.scenario)
         self.slot, self.directory = spec["slot"], spec["directory"]
         self.prepared = False
+        self.lent = (-1.0, 0)  # when a statement was bound without being executed, and what was acknowledged before that
         self.frozen = None  # the state that a checkpoint holds
         self.oldest = spec.get("oldest")  # it is at least this one
 
@@ -123,7 +125,7 @@ class Reader:
             started = time.monotonic()
             report = {"end": kind, "table": table.scenario.name, "tries": tries, "rows": 0}
             try:
-                self.acknowledged = self.progress.acknowledged(table.slot)
+                self.acknowledged = self.known(table)
                 if self.checkpoint:
                     self.acknowledged = table.oldest if table.frozen is None else table.frozen
                 report["rows"] = KINDS[kind].run(self, table)
@@ -134,6 +136,7 @@ class Reader:
                 report |= {"outcome": "failed", "problems": [p.as_json() for p in wrong.problems], "result": self.keep(wrong.result)}
             except duckdb.Error as error:
                 report |= self.classify(error, table)
+                self.bound_only(table)
             except Exception as error:  # a check met a value that it cannot even compute with
                 report |= {"outcome": "failed", "problems": [Problem(f"{type(error).__name__}: {error}", []).as_json()]}
             if report["outcome"] == "failed":
@@ -144,6 +147,15 @@ class Reader:
             say(report)
             if report["outcome"] != "conflict" or time.monotonic() > ends:
                 return
+
+    def known(self, table):
+        """The operation whose effect the next query must see."""
+        since, before = table.lent
+        return before if time.monotonic() - since < BIND_SHARED else self.progress.acknowledged(table.slot)
+
+    def bound_only(self, table):
+        """Says that a statement was bound, perhaps, and not executed: CREATE VIEW, PREPARE, an error in the second mention."""
+        table.lent = (time.monotonic(), self.acknowledged)
 
     def classify(self, error, table):
         message = f"{type(error).__name__}: {error}"
@@ -400,6 +412,7 @@ def prepared(reader, table):
         reader.run(f"PREPARE {name} AS SELECT id, ts, n, sym, note, chk{', epoch' if any(c.name == 'epoch' for c in table.scenario.columns) else ''} FROM {reader.source(table)} WHERE id >= $1",
                    table, "prepared")
         table.prepared = True
+        reader.bound_only(table)
     result = reader.arrow(f"EXECUTE {name}(0)", table, "prepared")
     reader.check(table.model.whole(result, reader.acknowledged, reader.sent(table)), result)
     return result.num_rows
@@ -408,8 +421,9 @@ def prepared(reader, table):
 def view(reader, table):
     name = f"view_{table.slot}"
     reader.run(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT id, ts, chk, n FROM {reader.source(table)}", table, "view")
+    reader.bound_only(table)
     for _ in range(2):
-        reader.acknowledged = max(reader.acknowledged, reader.progress.acknowledged(table.slot))
+        reader.acknowledged = reader.known(table)
         result = reader.arrow(f"FROM {name}", table, "view")
         reader.check(table.model.whole(result, reader.acknowledged, reader.sent(table)), result)
     return result.num_rows

@@ -26,6 +26,7 @@ import mmap
 import os
 import queue
 import random
+import re
 import shutil
 import signal
 import statistics
@@ -57,7 +58,7 @@ SERVER_SETTINGS = {
 }
 THREADS = (1, 2)  # of each reader's DuckDB
 SILENCE = 30  # seconds without a word from a reader: it hangs
-SHOWN = 3  # failures of a scenario that are printed in full
+SHOWN = 2  # failures of one sort in one scenario that are printed in full
 
 # Few tables at a time, so that many queries meet a commit to the table that they read.
 GROUPS = (
@@ -109,7 +110,8 @@ class Results:
         self.seed = seed
         self.scenarios = defaultdict(Count)
         self.kinds = defaultdict(Count)
-        self.conflicts = Counter()
+        self.errors = Counter()  # that are allowed: (outcome, text)
+        self.sorts = Counter()  # of failures
         self.lock = threading.Lock()
 
     def add(self, report):
@@ -117,8 +119,8 @@ class Results:
             count = self.scenarios[report["scenario"]]
             count.add(report)
             self.kinds[report["end"]].add(report)
-            if report["outcome"] == "conflict":
-                self.conflicts[report["error"].split(" (table")[0].split(": ", 2)[-1]] += 1
+            if report["outcome"] in ("conflict", "gone"):
+                self.errors[report["outcome"], re.sub(r'"[^"]*"|[0-9]+|0x[0-9a-f]+', "…", re.split(r" \((?:table|file)|\n", report["error"])[0].split(": ", 2)[-1])] += 1
             if report["outcome"] == "failed":
                 self._fail(report["scenario"], report)
 
@@ -127,9 +129,11 @@ class Results:
             self._fail(scenario, report)
 
     def _fail(self, scenario, report):
-        failures = self.scenarios[scenario].failures
-        failures.append(report)
-        if len(failures) > SHOWN:
+        self.scenarios[scenario].failures.append(report)
+        what = report.get("error") or " ".join(problem["rule"] for problem in report.get("problems", ()))
+        sort = scenario, re.sub(r'"[^"]*"|[0-9]+', "", what)[:100]
+        self.sorts[sort] += 1
+        if self.sorts[sort] > SHOWN:
             return
         print(f"FAILED {scenario}, seed {self.seed}" + (f", {report['end']} by a reader with {report['threads']} threads" if "end" in report else ""))
         for name in ("table", "sql", "error", "result", "output"):
@@ -155,13 +159,14 @@ class Results:
                   f"{count.slowest:8.2f}s{len(count.failures) or ('no reads' if idle else 0):>10}")
         print(f"\n{'query':12}{'reads':>8}{'conflicts':>11}{'retry rate':>12}{'slowest':>9}")
         for name, count in sorted(self.kinds.items()):
-            print(f"{name:12}{count.reads:8}{count.outcomes['conflict']:11}{count.retry_rate:11.2f}%{count.slowest:8.2f}s")
+            if count.outcomes:
+                print(f"{name:12}{count.reads:8}{count.outcomes['conflict']:11}{count.retry_rate:11.2f}%{count.slowest:8.2f}s")
         total = sum(count.reads for count in self.scenarios.values())
-        conflicts = sum(self.conflicts.values())
+        conflicts = sum(count.outcomes["conflict"] for count in self.scenarios.values())
         print(f"\n{total} reads, {sum(c.rows for c in self.scenarios.values()):,} rows, {sum(c.commits for c in self.scenarios.values())} commits, "
               f"{conflicts} conflicts ({100 * conflicts / max(1, total + conflicts):.2f} % of the tries), seed {self.seed}")
-        for text, n in self.conflicts.most_common(12):
-            print(f"{n:8}  {text}")
+        for (outcome, error), n in self.errors.most_common(16):
+            print(f"{n:8}  {outcome}: {error}")
         print(f"{passed} passed, {failed} failed")
         return failed == 0 and passed > 0
 
@@ -171,6 +176,7 @@ class Reader:
 
     def __init__(self, run, number, threads):
         self.run, self.number, self.threads = run, number, threads
+        self.closed = self.hung = False
         self.started = 0
         self.process = None
         self.start()
@@ -201,8 +207,10 @@ class Reader:
                 self.process.stdin.flush()
                 if self._wait(None):
                     return
-            except BrokenPipeError:
+            except (BrokenPipeError, ValueError):
                 pass
+            if self.closed:
+                return
             self._failed()
             self.start()
             command = {**command, "read": ends - time.monotonic()} if "read" in command else None
@@ -210,6 +218,7 @@ class Reader:
                 return
 
     def close(self):
+        self.closed = True
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -246,8 +255,6 @@ class Reader:
                         self.process.wait()
                     self.hung = True
                     return False
-
-    hung = False
 
     def _failed(self):
         code = self.process.wait()
