@@ -10,8 +10,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Decimal128Type, Decimal32Type, Decimal64Type, Int8Type, IntervalMonthDayNanoType,
-    Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType, TimestampSecondType, UInt16Type,
-    UInt32Type, UInt8Type,
+    Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType, TimestampSecondType,
+    UInt16Type, UInt32Type, UInt8Type,
 };
 use arrow_array::{
     new_null_array, Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray,
@@ -202,7 +202,11 @@ impl Target {
     /// Brings an array, in whatever form the session's settings make, to [`Self::data_type`].
     pub fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
         let odd = || {
-            Error::internal(format!("DuckDB gave {} where {} is written", array.data_type(), self.data_type()))
+            Error::internal(format!(
+                "DuckDB gave {} where {} is written",
+                array.data_type(),
+                self.data_type()
+            ))
         };
         let nulls = || array.nulls().cloned();
         Ok(match self {
@@ -243,9 +247,11 @@ impl Target {
             Self::Timestamp { nanos, utc } => {
                 let zone = utc.then(|| "UTC");
                 if *nanos {
-                    relabel::<TimestampNanosecondType>(array, |a| a.with_timezone_opt(zone)).ok_or_else(odd)?
+                    relabel::<TimestampNanosecondType>(array, |a| a.with_timezone_opt(zone))
+                        .ok_or_else(odd)?
                 } else {
-                    relabel::<TimestampMicrosecondType>(array, |a| a.with_timezone_opt(zone)).ok_or_else(odd)?
+                    relabel::<TimestampMicrosecondType>(array, |a| a.with_timezone_opt(zone))
+                        .ok_or_else(odd)?
                 }
             }
             Self::Seconds => {
@@ -370,11 +376,17 @@ fn list_parts(array: &ArrayRef) -> Option<(OffsetBuffer<i32>, ArrayRef)> {
         }
         DataType::ListView(_) => {
             let list = array.as_list_view_opt::<i32>()?;
-            gathered(list.values(), list.offsets().iter().zip(list.sizes()).map(|(o, s)| (*o as usize, *s as usize)))
+            gathered(
+                list.values(),
+                list.offsets().iter().zip(list.sizes()).map(|(o, s)| (*o as usize, *s as usize)),
+            )
         }
         DataType::LargeListView(_) => {
             let list = array.as_list_view_opt::<i64>()?;
-            gathered(list.values(), list.offsets().iter().zip(list.sizes()).map(|(o, s)| (*o as usize, *s as usize)))
+            gathered(
+                list.values(),
+                list.offsets().iter().zip(list.sizes()).map(|(o, s)| (*o as usize, *s as usize)),
+            )
         }
         _ => None,
     }

@@ -81,14 +81,18 @@ impl BindData {
         let snapshot = self.table.snapshot().map_err(to_duckdb)?;
         let columns = Columns::new(&snapshot, self.names.as_deref())?;
         if !columns.is_same(&self.columns) || snapshot.timestamp() != self.snapshot.timestamp() {
-            return Err(conflict("The columns of the table changed before it was exported; run the query again"));
+            return Err(conflict(
+                "The columns of the table changed before it was exported; run the query again",
+            ));
         }
         Ok((snapshot, columns))
     }
 
     /// Whether the rows' partitions and row groups are known before they are read.
     pub fn is_planned(&self) -> bool {
-        self.options.row_group.bytes.is_none() && self.options.row_group.rows.is_some() && !self.other_timestamp
+        self.options.row_group.bytes.is_none()
+            && self.options.row_group.rows.is_some()
+            && !self.other_timestamp
     }
 
     /// The writer's plan.

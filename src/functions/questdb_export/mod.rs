@@ -16,7 +16,9 @@ use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
 use duckdb_neo::data_chunk::DataChunkRef;
 use duckdb_neo::logical_type::LogicalType;
-use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, FunctionParameterKind, SignatureBuilder};
+use duckdb_neo::signature::{
+    FunctionDocumentationBuilder, FunctionParameter, FunctionParameterKind, SignatureBuilder,
+};
 use duckdb_neo::table_function::{
     BindFunctionHandle, ExecColumnInfo, InitColumnData, OrderPreservation, TableFunctionBuilder,
     TableFunctionCallbacks,

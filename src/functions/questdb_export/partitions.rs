@@ -78,10 +78,8 @@ fn split(snapshot: &Snapshot, planned: &PlannedPartition, unit: PartitionUnit) -
     while next <= second(upper) {
         let partition = Partition::of(unit, next);
         let Some((start, end)) = partition.seconds(unit) else { break };
-        let inside = wanted.within(
-            start.saturating_mul(per_second),
-            end.saturating_mul(per_second).saturating_sub(1),
-        );
+        let inside =
+            wanted.within(start.saturating_mul(per_second), end.saturating_mul(per_second).saturating_sub(1));
         if !inside.is_empty() {
             parts.push((partition, Decision::Search(inside)));
         }

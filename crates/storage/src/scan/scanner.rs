@@ -132,7 +132,9 @@ impl Scanner {
     pub fn exact(plans: Vec<ScanPlan>, rows: u64) -> Result<Arc<Self>> {
         let scanner = Self::new(plans)?;
         if scanner.tables.iter().any(|table| table.filter.is_some()) {
-            return Err(Error::invalid_input("morsels of an exact number of rows need a filter by time only"));
+            return Err(Error::invalid_input(
+                "morsels of an exact number of rows need a filter by time only",
+            ));
         }
         let Self { tables, queue, total_rows, claimed_rows, .. } =
             Arc::into_inner(scanner).ok_or_else(|| Error::invalid_input("scan is in use already"))?;
@@ -290,7 +292,9 @@ fn resolve(open: &Arc<OpenPartition>, parts: Vec<Part>) -> Result<Vec<Part>> {
     let mut resolved = Vec::with_capacity(parts.len());
     for mut part in parts {
         match narrow(open, &mut part, &mut groups)? {
-            Some(ranges) => resolved.extend(ranges.into_iter().map(|range| Part::native(RowSet::Range(range)))),
+            Some(ranges) => {
+                resolved.extend(ranges.into_iter().map(|range| Part::native(RowSet::Range(range))))
+            }
             None => resolved.push(part),
         }
     }
