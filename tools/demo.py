@@ -68,9 +68,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         destination = pathlib.Path(folder) / "trades"
         show(
-            "The same table as Parquet files, one for each partition, with row groups of exactly 250 000 rows",
+            "The same table as Parquet files, one for each week, with row groups of exactly 500 000 rows",
             "SELECT parse_filename(file) AS file, row_group, rows, format_bytes(compressed_bytes) AS size\n"
-            f"FROM questdb_export('{table}', '{destination}', row_group_size := 250000)\nORDER BY file, row_group",
+            f"FROM questdb_export('{table}', '{destination}', partition_by := 'week', row_group_size := 500000)\nORDER BY file, row_group",
         )
         files = sorted(destination.glob("*.parquet"))
         print("\n-- Another reader agrees\npyarrow.parquet.ParquetFile(…).metadata")
