@@ -7,9 +7,11 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 import time
 
 import duckdb
+import pyarrow.parquet
 
 os.chdir(pathlib.Path(__file__).resolve().parents[1])  # the queries shown work when pasted there
 EXTENSION = pathlib.Path("build/release/questdb.duckdb_extension")
@@ -63,6 +65,19 @@ def main():
         "SELECT name, min_timestamp, max_timestamp, num_rows, format_bytes(disk_size) AS size, is_parquet, active\n"
         f"FROM questdb_partitions('{table}')",
     )
+    with tempfile.TemporaryDirectory() as folder:
+        destination = pathlib.Path(folder) / "trades"
+        show(
+            "The same table as Parquet files, one for each week, with row groups of exactly 500 000 rows",
+            "SELECT parse_filename(file) AS file, row_group, rows, format_bytes(compressed_bytes) AS size\n"
+            f"FROM questdb_export('{table}', '{destination}', partition_by := 'week', row_group_size := 500000)\nORDER BY file, row_group",
+        )
+        files = sorted(destination.glob("*.parquet"))
+        print("\n-- Another reader agrees\npyarrow.parquet.ParquetFile(…).metadata")
+        for file in files:
+            footer = pyarrow.parquet.ParquetFile(file).metadata
+            sizes = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+            print(f"   {file.name}: {footer.num_rows} rows in row groups of {sizes}")
     print("\nNow your own tables:  FROM questdb_tables('/path/to/questdb/db');")
 
 

@@ -3,10 +3,14 @@
 //! The API calls a format on one thread for a single file, so its callbacks only convert rows to Arrow and hand them
 //! over; the writer's own threads encode. Options of DuckDB's engine (PARTITION_BY, PER_THREAD_OUTPUT, …) never arrive
 //! here: each of their files is an export of its own.
+//!
+//! ROW_GROUP_SIZE is such an option too, and DuckDB does not say its value, only that there was one: it does not ask for a
+//! batch size then. A batch, which has that many rows rounded up to a multiple of 2048, is a row group in that case, as in
+//! DuckDB's own Parquet files. `row_group_rows` is exact.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, RecordBatch, RecordBatchOptions};
@@ -18,7 +22,7 @@ use duckdb_neo::copy_function::{
 };
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::{extension::Extension, Result};
-use questdb_parquet::options::{Context as OptionsOf, Existing, Mode, PartitionUnit};
+use questdb_parquet::options::{find, Context as OptionsOf, Existing, Mode, PartitionUnit};
 use questdb_parquet::sink::LocalSink;
 use questdb_parquet::{Export, ExportResult, Options, Plan};
 
@@ -51,6 +55,17 @@ pub struct BindData {
     targets: Vec<Target>,
     schema: SchemaRef,
     options: Options,
+    /// The size of row groups was said in our own words.
+    sized: bool,
+    /// DuckDB asked for a batch size, so the statement has none.
+    asked: AtomicBool,
+}
+
+impl BindData {
+    /// Each batch is a row group.
+    fn batches_are_row_groups(&self) -> bool {
+        !self.sized && !self.asked.load(Ordering::Acquire)
+    }
 }
 
 /// One file, or one directory of files.
@@ -75,7 +90,11 @@ impl CopyToFunctionCallbacks for QuestdbParquet {
             let threads = session::threads(context)?;
             let schema = Arc::clone(&bound.schema);
             let cancel = Arc::new(AtomicBool::new(false));
-            let export = Export::create(path, schema, &[], bound.options.clone(), threads, cancel);
+            let mut options = bound.options.clone();
+            if bound.batches_are_row_groups() {
+                options.row_group.rows = None;
+            }
+            let export = Export::create(path, schema, &[], options, threads, cancel);
             let export = Mutex::new(Some(export.map_err(export_error)?));
             Ok(InitData { export, result: Mutex::new(None) })
         })
@@ -103,14 +122,15 @@ impl CopyToFunctionCallbacks for QuestdbParquet {
         })
     }
 
-    fn batch_size(&self, _context: &Context, _bound: &Self::BindData) -> Result<Option<NonZeroUsize>> {
+    fn batch_size(&self, _context: &Context, bound: &Self::BindData) -> Result<Option<NonZeroUsize>> {
+        bound.asked.store(true, Ordering::Release);
         Ok(NonZeroUsize::new(BATCH_ROWS))
     }
 
     fn flush(
         &self,
         _context: &Context,
-        _bound: &Self::BindData,
+        bound: &Self::BindData,
         init: &Self::InitData,
         _input: &ColumnDataCollection<'_>,
         batch_data: &mut Self::BatchData,
@@ -122,6 +142,10 @@ impl CopyToFunctionCallbacks for QuestdbParquet {
                 return Err(Error::internal("rows arrived after the end of the file"));
             };
             let written = batches.iter().try_for_each(|batch| writer.write(batch));
+            let written = match bound.batches_are_row_groups() {
+                true => written.and_then(|()| writer.end_row_groups()),
+                false => written,
+            };
             if written.is_err() {
                 // Nothing stays behind while DuckDB unwinds the query.
                 *export = None;
@@ -160,6 +184,11 @@ fn bind(context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
         let (name, value) = info.get_option(index)?;
         given.push((name.to_owned(), option_value(context, name, &value)?));
     }
+    let is_size = |name: &str| {
+        let name = find(name, OptionsOf::Copy).map(|spec| spec.name);
+        matches!(name, Some("row_group_size" | "row_group_size_bytes" | "mode"))
+    };
+    let sized = given.iter().any(|(name, _)| is_size(name));
     let mut options = Options::parse(given, OptionsOf::Copy).map_err(export_error)?;
     let mut targets = Vec::new();
     let mut fields = Vec::new();
@@ -187,7 +216,7 @@ fn bind(context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
     // Whatever is wrong with the options for these columns, it is said before anything is written.
     let cancel = Arc::new(AtomicBool::new(false));
     Plan::new(Arc::clone(&schema), &[], options.clone(), cancel).map_err(export_error)?;
-    Ok(BindData { targets, schema, options })
+    Ok(BindData { targets, schema, options, sized, asked: AtomicBool::new(false) })
 }
 
 /// Whether the destination can become a directory.

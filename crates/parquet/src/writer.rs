@@ -206,13 +206,7 @@ impl Export {
         let most = if self.ordered_partitions { 1 } else { MAX_OPEN_PARTITIONS };
         loop {
             let bytes: u64 = self.filling.iter().map(|filling| filling.raw).sum();
-            let oldest = self
-                .filling
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, filling)| filling.used)
-                .map(|(position, _)| position);
-            match oldest {
+            match self.oldest() {
                 Some(oldest) if self.filling.len() >= most || bytes > MAX_OPEN_BYTES => self.close(oldest)?,
                 _ => break,
             }
@@ -236,6 +230,19 @@ impl Export {
         Ok(())
     }
 
+    /// Ends the row groups in progress, whatever the limits.
+    pub fn end_row_groups(&mut self) -> Result<()> {
+        while let Some(oldest) = self.oldest() {
+            self.close(oldest)?;
+        }
+        Ok(())
+    }
+
+    fn oldest(&self) -> Option<usize> {
+        let oldest = self.filling.iter().enumerate().min_by_key(|(_, filling)| filling.used);
+        oldest.map(|(position, _)| position)
+    }
+
     fn close(&mut self, position: usize) -> Result<()> {
         let pool = self.pool.as_ref().ok_or_else(|| Error::internal("the export has ended"))?;
         let filling = self.filling.swap_remove(position);
@@ -252,15 +259,7 @@ impl Export {
 
     /// As [`Export::finish`]; `last` gets what [`Export::take_results`] would have returned next.
     pub fn finish_with(mut self, last: impl FnOnce(Vec<RowGroupResult>)) -> Result<ExportResult> {
-        while let Some(oldest) = self
-            .filling
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, filling)| filling.used)
-            .map(|(position, _)| position)
-        {
-            self.close(oldest)?;
-        }
+        self.end_row_groups()?;
         // Every row group that was closed is written.
         self.shared.closing.drain(&self.plan)?;
         self.plan.control.check()?;

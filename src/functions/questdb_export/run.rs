@@ -10,7 +10,7 @@ use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::{Layout, Mode, PartitionUnit};
-use questdb_parquet::sink::{LocalSink, Shape};
+use questdb_parquet::sink::{LocalSink, PathOf, Shape};
 use questdb_parquet::{Export, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult};
 use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
 
@@ -51,7 +51,7 @@ pub struct GlobalState {
 #[expect(clippy::large_enum_variant, reason = "there is one per export")]
 enum Work {
     /// Each thread claims a row group, whose rows are known beforehand.
-    Planned { plan: Plan, writer: OrderedWriter, partitions: Vec<Partition> },
+    Planned { plan: Plan, writer: Box<OrderedWriter>, partitions: Vec<Partition> },
     /// One thread reads, and the writer's threads encode: where a row group ends depends on what was encoded before.
     Streamed(Mutex<Option<Export>>),
 }
@@ -70,13 +70,9 @@ struct State {
 
 /// Where files will be when they are published.
 struct Paths {
-    /// For asking only: nothing is staged in it.
     shape: Shape,
-    sink: PathOf,
+    path_of: PathOf,
 }
-
-/// From a file's name to its path.
-type PathOf = Box<dyn Fn(&std::path::Path, Shape) -> std::path::PathBuf + Send + Sync>;
 
 impl GlobalState {
     /// Plans the export and makes its staging directory.
@@ -130,12 +126,12 @@ impl GlobalState {
             (Some(Mode::SingleFile), _) | (None, Layout::Questdb) => Shape::File,
             (None, _) => Shape::Directory,
         };
-        let paths = Paths { shape, sink: sink.paths() };
+        let paths = Paths { shape, path_of: sink.paths() };
         let parallel = scanner.parallelism().min(threads.max(1));
         let sink = Box::new(sink);
         let (work, threads) = match rows {
             Some(_) => {
-                let writer = OrderedWriter::new(&plan, sink, bound.unit, 2 * threads);
+                let writer = Box::new(OrderedWriter::new(&plan, sink, bound.unit, 2 * threads));
                 (Work::Planned { plan, writer, partitions }, parallel)
             }
             None => {
@@ -317,7 +313,7 @@ impl GlobalState {
     }
 
     fn cells(&self, row: RowGroupResult) -> Vec<Cell> {
-        let path = (self.paths.sink)(&row.relative, self.paths.shape);
+        let path = (self.paths.path_of)(&row.relative, self.paths.shape);
         vec![
             Cell::Text(path.to_string_lossy().into_owned()),
             row.partition.into(),

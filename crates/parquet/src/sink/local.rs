@@ -11,8 +11,8 @@ use super::{Shape, Sink, SinkFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Existing, Layout, Mode, Options};
 
-/// Says where a file of a dataset will be.
-pub type FilePaths = Box<dyn Fn(&Path, Shape) -> PathBuf + Send + Sync>;
+/// From a file's name among the new files, and the shape of the result, to its final path.
+pub type PathOf = Box<dyn Fn(&Path, Shape) -> PathBuf + Send + Sync>;
 
 /// A local destination.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl LocalSink {
     }
 
     /// A function that says where the file `relative` will be, alone or in the directory.
-    pub fn paths(&self) -> FilePaths {
+    pub fn paths(&self) -> PathOf {
         let destination = self.destination.clone();
         let single = match self.existing {
             Existing::Append if self.single.exists() => free_name(&self.single),

@@ -6,7 +6,7 @@ mod staging;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-pub use local::LocalSink;
+pub use local::{LocalSink, PathOf};
 
 use crate::error::Result;
 

@@ -455,6 +455,8 @@ mod tests {
             (31 | 18 << 8 | 3 << 18, "DECIMAL(18,3)", "DECIMAL(18,3)"),
             (33 | 76 << 8 | 10 << 18, "DECIMAL(76,10)", "VARCHAR"),
         ] {
+            let parsed = ColumnType::from_code(code);
+            assert_eq!(ColumnType::from_code(parsed.code()), parsed, "{code:#x}");
             let column_type = ColumnType::from_code(code);
             assert_eq!(column_type.to_string(), text);
             assert_eq!(column_type.value_type(false).unwrap().sql(), sql);
