@@ -128,7 +128,8 @@ class Model:
         self.con.execute("SET threads = 1; SET TimeZone = 'UTC'; SET preserve_insertion_order = true")
         self.con.execute("CREATE TABLE plan (b BIGINT, n INTEGER, base BIGINT, step BIGINT, epoch INTEGER)")
         values = ", ".join(f"{c.duckdb} AS {c.name}" for c in scenario.columns if c.name != "epoch")
-        self.values = f"SELECT {values}, epoch FROM (SELECT b * {BATCH} + k AS id, n, base + k * step AS us, epoch FROM (SELECT *, unnest(range(n)) AS k FROM plan WHERE b >= $1 AND b < $2))"
+        rows = f"SELECT b * {BATCH} + k AS id, n, base + k * step AS us, epoch FROM (SELECT *, unnest(range(n)) AS k FROM plan WHERE b >= $1 AND b < $2)"
+        self.values = f"SELECT {values}, epoch FROM ({rows})"
         self.con.execute(f"CREATE TABLE expected AS {self.values}", {"1": 0, "2": 0})
         self.planned = self.filled = 0
 

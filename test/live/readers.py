@@ -36,7 +36,9 @@ from invariants import BATCH, DAY, Model, Problem, bad_row
 BIND_SHARED = 0.06  # seconds: a statement that is bound and not executed lends its snapshot to the next one for so long
 RETRIES = 60  # conflicts of one query in a row before it counts as starved
 CONFLICT = re.compile(r"run (the query|it) again", re.IGNORECASE)
-GONE = re.compile(r"has no table|does not exist|dropped, renamed or created again|no table directory|is not a table|not a QuestDB table|no such file", re.IGNORECASE)
+GONE = re.compile(
+    r'has no table|dropped, renamed or created again|(?<!partition )directory does not exist|not a QuestDB table directory: expected files _meta and _txn, found neither'
+    r'|file does not exist \(table "[^"]*", file "[^"]*/_(meta|txn|cv|name)"')  # not: the file of a column
 UNSUPPORTED = re.compile(r"stored as Parquet, which is not supported yet", re.IGNORECASE)
 
 
@@ -145,6 +147,8 @@ class Reader:
                 report |= {"outcome": "failed", "sql": self.sql, "error": f"{tries} conflicts in a row, the last one: {report['error']}"}
             report["seconds"] = round(time.monotonic() - started, 4)
             say(report)
+            if report["outcome"] == "gone":
+                time.sleep(0.005)
             if report["outcome"] != "conflict" or time.monotonic() > ends:
                 return
 
@@ -398,8 +402,8 @@ def union(reader, table):
 def cte(reader, table):
     how = reader.random.choice(("MATERIALIZED", "NOT MATERIALIZED"))
     [(first, second)] = reader.run(
-        f"WITH t AS {how} (FROM {reader.source(table)}) SELECT (SELECT [count(*), sum(id), max(chk)] FROM t), (SELECT [count(*), sum(id), max(chk)] FROM t WHERE ts IS NOT NULL)",
-        table, "cte").fetchall()
+        f"WITH t AS {how} (FROM {reader.source(table)}) SELECT (SELECT [count(*), sum(id), max(chk)] FROM t), "
+        "(SELECT [count(*), sum(id), max(chk)] FROM t WHERE ts IS NOT NULL)", table, "cte").fetchall()
     if first != second:
         reader.check([Problem("one CTE, two states (rows, sum of ids, greatest chk)", [first, second])])
     return int(first[0]) * 2
@@ -409,8 +413,8 @@ def prepared(reader, table):
     """Prepared once and executed again and again: a new state each time."""
     name = f"prepared_{table.slot}"
     if not table.prepared:
-        reader.run(f"PREPARE {name} AS SELECT id, ts, n, sym, note, chk{', epoch' if any(c.name == 'epoch' for c in table.scenario.columns) else ''} FROM {reader.source(table)} WHERE id >= $1",
-                   table, "prepared")
+        epoch = ", epoch" if any(c.name == "epoch" for c in table.scenario.columns) else ""
+        reader.run(f"PREPARE {name} AS SELECT id, ts, n, sym, note, chk{epoch} FROM {reader.source(table)} WHERE id >= $1", table, "prepared")
         table.prepared = True
         reader.bound_only(table)
     result = reader.arrow(f"EXECUTE {name}(0)", table, "prepared")

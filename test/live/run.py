@@ -120,7 +120,8 @@ class Results:
             count.add(report)
             self.kinds[report["end"]].add(report)
             if report["outcome"] in ("conflict", "gone"):
-                self.errors[report["outcome"], re.sub(r'"[^"]*"|[0-9]+|0x[0-9a-f]+', "…", re.split(r" \((?:table|file)|\n", report["error"])[0].split(": ", 2)[-1])] += 1
+                words = re.split(r" \((?:table|file)|\n", report["error"])[0].split(": ", 2)[-1]
+                self.errors[report["outcome"], re.sub(r'"[^"]*"|[0-9]+', "…", words)] += 1
             if report["outcome"] == "failed":
                 self._fail(report["scenario"], report)
 
@@ -312,7 +313,8 @@ class Run:
         if self.options.snapshot or self.options.short:
             phases.pop("checkpoint", None)
         if not groups and not phases or not self.kinds:
-            raise SystemExit("no such scenario or kind of query; scenarios: " + ", ".join([*writers.SCENARIOS, "checkpoint", "kill_9"]) + "; queries: " + ", ".join(readers.KINDS))
+            scenarios = ", ".join([*writers.SCENARIOS, "checkpoint", "kill_9"])
+            raise SystemExit(f"no such scenario or kind of query; scenarios: {scenarios}; queries: {', '.join(readers.KINDS)}")
         self.server.start()
         self.readers = [Reader(self, number, threads) for number, threads in enumerate(THREADS)]
         seconds = self.options.seconds
@@ -434,7 +436,7 @@ class Run:
         self.server.start()
         restarted = made(self.root / f"restarted-{number}")
         for writer in self.writers:
-            writer._wait_applied()
+            writer.wait_applied()
         self.readers[0].command({**once, "once": str(restarted)})
         for writer in self.writers:
             name = writer.scenario.table

@@ -564,7 +564,7 @@ class Writer(threading.Thread):
             while not self.stopping.is_set():
                 self._step()
                 self.stopping.wait(0.002)
-            self._wait_applied()
+            self.wait_applied()
             self.progress.set(self.slot, acknowledged=self.next - 1)
         except (SqlError, ServerGone, OSError, TimeoutError) as error:
             if not self.crashing.is_set():
@@ -589,7 +589,7 @@ class Writer(threading.Thread):
         for sql in operation.statements:
             self._send(sql)
         if operation.applied:
-            self._wait_applied()
+            self.wait_applied()
         if operation.applied or not self.scenario.wal:
             self.progress.set(self.slot, acknowledged=self.next)
         self.next += 1
@@ -605,7 +605,7 @@ class Writer(threading.Thread):
                     raise
                 time.sleep(0.01)
 
-    def _wait_applied(self):
+    def wait_applied(self):
         if not self.scenario.wal:
             return
         names = " OR ".join(f"name = '{name}'" for name in self.scenario.names())

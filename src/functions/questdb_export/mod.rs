@@ -69,6 +69,15 @@ fn option_names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases)).copied()
 }
 
+/// What each option does, from the engine's table.
+fn option_help() -> String {
+    let help = TABLE.iter().map(|spec| {
+        let aliases = spec.aliases.iter().map(|alias| format!(" {alias}: the same as {}.", spec.name));
+        format!("{}: {}{}", spec.name, spec.text, aliases.collect::<String>())
+    });
+    help.collect::<Vec<_>>().join(" ")
+}
+
 /// Parameters, in the order in which [`bind`] takes them.
 fn signature() -> SignatureBuilder {
     let signature = SignatureBuilder::new()
@@ -83,10 +92,11 @@ fn signature() -> SignatureBuilder {
             .description(format!(
                 "Writes a QuestDB table as Parquet files, straight from its directory, and returns one row for each \
                  finished row group. {} destination: directory of the new files; a single file gets its name with \
-                 .parquet. columns: names of the columns to write, in this order. from_ts, to_ts: rows from the first \
-                 timestamp up to, not including, the second. All other parameters are options of the writer, see \
-                 docs/options.md. The files appear when all of them are complete: run it without LIMIT.",
-                resolve::PATH_HELP
+                 .parquet. columns: names of the columns to write, in this order. from_ts: first timestamp of the rows to \
+                 write. to_ts: first timestamp behind them. {} The files appear when all of them are complete: run it \
+                 without LIMIT.",
+                resolve::PATH_HELP,
+                option_help()
             ))
             .add_example("A table", "FROM questdb_export('db/trades~12', 'out/trades')")
             .add_example(

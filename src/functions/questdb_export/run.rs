@@ -48,7 +48,6 @@ pub struct GlobalState {
 }
 
 /// How row groups are made.
-#[expect(clippy::large_enum_variant, reason = "there is one per export")]
 enum Work {
     /// Each thread claims a row group, whose rows are known beforehand.
     Planned { plan: Plan, writer: Box<OrderedWriter>, partitions: Vec<Partition> },
