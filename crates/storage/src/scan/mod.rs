@@ -12,6 +12,7 @@ mod plan;
 mod prune;
 mod reader;
 mod scanner;
+mod window;
 
 pub use filter::{CompareOp, Filter, Literal};
 pub use interval::{Interval, IntervalSet};

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::compiled::{CompiledFilter, FilterWindow, Mask, WINDOW};
+use super::compiled::CompiledFilter;
 use super::morsel::{Buffers, Chunk, Morsel, Part, Piece, RowSet};
 use super::plan::Projected;
 use super::scanner::{narrow, Scanner};
+use super::window::{FilterWindow, Mask, WINDOW};
 use crate::error::{Error, Result};
 use crate::types::ColumnSink;
 
