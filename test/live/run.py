@@ -131,7 +131,7 @@ class Results:
 
     def _fail(self, scenario, report):
         self.scenarios[scenario].failures.append(report)
-        what = report.get("error") or " ".join(problem["rule"] for problem in report.get("problems", ()))
+        what = (report.get("error") or "").split("\n")[0] or " ".join(problem["rule"] for problem in report.get("problems", ()))
         sort = scenario, re.sub(r'"[^"]*"|[0-9]+', "", what)[:100]
         self.sorts[sort] += 1
         if self.sorts[sort] > SHOWN:
@@ -276,6 +276,13 @@ class Run:
         self.seed = options.seed
         self.results = Results(self.seed)
         self.kinds = [k for k in readers.KINDS if matches(k, options.readers)]
+        self.groups = [chosen for group in (SHORT if options.short else GROUPS) if (chosen := [n for n in group if matches(n, options.writers)])]
+        self.phases = [name for name in ("checkpoint", "kill_9") if matches(name, options.writers)]
+        if "checkpoint" in self.phases and (options.snapshot or options.short):
+            self.phases.remove("checkpoint")
+        if not (self.groups or self.phases) or not self.kinds:
+            scenarios = ", ".join([*writers.SCENARIOS, "checkpoint", "kill_9"])
+            raise SystemExit(f"no such scenario or kind of query; scenarios: {scenarios}; queries: {', '.join(readers.KINDS)}")
         self.root = Path(tempfile.mkdtemp(prefix="run-", dir=made(REPO / "build" / "live")))
         self.progress_path = self.root / "progress"
         self.progress_path.write_bytes(bytes(16 * 64))
@@ -308,13 +315,7 @@ class Run:
         return self.as_scenario or table
 
     def go(self):
-        groups = [chosen for group in (SHORT if self.options.short else GROUPS) if (chosen := [n for n in group if matches(n, self.options.writers)])]
-        phases = {name: getattr(self, name) for name in ("checkpoint", "kill_9") if matches(name, self.options.writers)}
-        if self.options.snapshot or self.options.short:
-            phases.pop("checkpoint", None)
-        if not groups and not phases or not self.kinds:
-            scenarios = ", ".join([*writers.SCENARIOS, "checkpoint", "kill_9"])
-            raise SystemExit(f"no such scenario or kind of query; scenarios: {scenarios}; queries: {', '.join(readers.KINDS)}")
+        groups, phases = self.groups, {name: getattr(self, name) for name in self.phases}
         self.server.start()
         self.readers = [Reader(self, number, threads) for number, threads in enumerate(THREADS)]
         seconds = self.options.seconds
