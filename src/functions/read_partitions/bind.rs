@@ -76,8 +76,7 @@ pub fn bind(
     let tables = paths::tables(context, &arguments, &path, table_name.as_deref())?;
     let shared: Vec<Shared> =
         tables.iter().map(|table| snapshots::take(context, table, mode)).collect::<Result<_>>()?;
-    let snapshots = shared.iter().map(|shared| shared.at(1)).collect::<questdb_storage::Result<_>>();
-    let state = BoundState::new(snapshots.map_err(to_duckdb)?, options)?;
+    let state = BoundState::new(shared.iter().map(Shared::snapshot).collect(), options)?;
     for column in &state.columns {
         handle.add_result_column(&column.name, &column.logical_type(context)?)?;
     }
@@ -98,7 +97,8 @@ impl BindData {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Begins an execution. From the second one on, which a prepared statement makes, the states are new.
+    /// Begins an execution. From the second one on, which a prepared statement makes, the states are new; those
+    /// that another scan of the query has renewed are taken over.
     pub fn begin_execution(&self) -> Result<Execution> {
         let (number, is_new) = {
             let mut executions = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,8 +108,14 @@ impl BindData {
             (executions.number, is_new)
         };
         let execution = Execution(Arc::clone(&self.executions));
-        if is_new && number > 1 {
-            self.replace(self.shared.iter().map(|shared| shared.at(number)))?;
+        if is_new {
+            let snapshots = self.shared.iter().map(|shared| shared.begin(number));
+            let snapshots: Vec<Snapshot> =
+                snapshots.collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
+            let state = self.state();
+            if !state.snapshots.iter().zip(&snapshots).all(|(a, b)| a.is(b)) {
+                self.replace(snapshots)?;
+            }
         }
         Ok(execution)
     }
@@ -127,19 +133,16 @@ impl BindData {
     /// Whether the states can be replaced by newer ones: nobody else depends on them.
     pub fn can_refresh(&self) -> bool {
         let executions = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
-        executions.at_work <= 1 && !self.shared.iter().any(Shared::is_shared)
+        executions.at_work <= 1 && self.shared.iter().all(Shared::can_renew)
     }
 
     /// Replaces the states by the present ones, whose columns must be those that were declared.
     pub fn refresh(&self) -> Result<Arc<BoundState>> {
-        self.replace(self.shared.iter().map(Shared::renew))
+        let snapshots = self.shared.iter().map(Shared::renew);
+        self.replace(snapshots.collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?)
     }
 
-    fn replace(
-        &self,
-        snapshots: impl Iterator<Item = questdb_storage::Result<Snapshot>>,
-    ) -> Result<Arc<BoundState>> {
-        let snapshots = snapshots.collect::<questdb_storage::Result<_>>().map_err(to_duckdb)?;
+    fn replace(&self, snapshots: Vec<Snapshot>) -> Result<Arc<BoundState>> {
         let fresh = Arc::new(BoundState::new(snapshots, self.options)?);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let same = state.columns.len() == fresh.columns.len()

@@ -5,7 +5,6 @@
 //! executed. So a snapshot is shared by the binds of a session that follow each other within
 //! [`WINDOW`], until one of them is executed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,31 +29,48 @@ pub struct Shared(Arc<Group>);
 struct Group {
     table: Table,
     mode: SnapshotMode,
-    has_other_scans: AtomicBool,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
     /// Number of the execution that the snapshot belongs to, from 1; the bind's own is the first one's.
-    current: Mutex<(usize, Snapshot)>,
+    number: usize,
+    /// Scans of that execution that have begun.
+    begun: usize,
+    snapshot: Snapshot,
 }
 
 impl Shared {
-    /// Whether another scan of the query has this state as well, so that it cannot be replaced by a newer one.
-    pub fn is_shared(&self) -> bool {
-        self.0.has_other_scans.load(Ordering::Acquire)
+    /// The state, for declaring columns.
+    pub fn snapshot(&self) -> Snapshot {
+        self.current().snapshot.clone()
     }
 
-    /// The state for execution `number` of the statement.
-    pub fn at(&self, number: usize) -> questdb_storage::Result<Snapshot> {
-        let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.0 < number {
-            *current = (number, self.0.table.snapshot_in(self.0.mode)?);
+    /// The state for a scan that begins, in execution `number` of the statement.
+    pub fn begin(&self, number: usize) -> questdb_storage::Result<Snapshot> {
+        let mut current = self.current();
+        if current.number < number {
+            *current = Current { number, begun: 0, snapshot: self.0.table.snapshot_in(self.0.mode)? };
         }
-        Ok(current.1.clone())
+        current.begun += 1;
+        Ok(current.snapshot.clone())
+    }
+
+    /// Whether the state can be replaced by a newer one: no other scan of the execution has begun with it.
+    pub fn can_renew(&self) -> bool {
+        self.current().begun <= 1
     }
 
     /// A newer state for the same execution.
     pub fn renew(&self) -> questdb_storage::Result<Snapshot> {
-        let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.1 = self.0.table.snapshot_in(self.0.mode)?;
-        Ok(current.1.clone())
+        let snapshot = self.0.table.snapshot_in(self.0.mode)?;
+        self.current().snapshot = snapshot.clone();
+        Ok(snapshot)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,15 +93,13 @@ pub fn take(context: &Context, table: &Table, mode: SnapshotMode) -> Result<Shar
         recent.iter().find(same).map(|t| t.shared.clone())
     };
     if let Some(shared) = known(&recent()) {
-        shared.0.has_other_scans.store(true, Ordering::Release);
         return Ok(shared);
     }
     let snapshot = table.snapshot_in(mode).map_err(to_duckdb)?;
     let shared = Shared(Arc::new(Group {
         table: table.clone(),
         mode,
-        has_other_scans: AtomicBool::new(false),
-        current: Mutex::new((1, snapshot)),
+        current: Mutex::new(Current { number: 1, begun: 0, snapshot }),
     }));
     recent().push(Taken { session, at: Instant::now(), shared: shared.clone() });
     Ok(shared)

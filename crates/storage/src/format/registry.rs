@@ -70,6 +70,10 @@ impl Registry {
     /// Parses a whole registry file.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let file = Record::new(bytes, 0);
+        // A server that never had such a table leaves the file empty.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(Self::default());
+        }
         let end = file.i64(0)?;
         let used = usize::try_from(end).ok().filter(|e| (8..=bytes.len()).contains(e)).ok_or_else(|| {
             Error::corrupt("impossible registry size", format_args!("8 to {}", bytes.len()), end).at(0)
@@ -157,6 +161,12 @@ mod tests {
         assert!(registry.dropped.contains("b~2"));
         assert_eq!(file_version("tables.d.12"), Some(12));
         assert_eq!(file_version("tables.d.lock"), None);
+    }
+
+    #[test]
+    fn an_empty_file_is_an_empty_registry() {
+        assert_eq!(Registry::parse(&[]).unwrap(), Registry::default());
+        assert_eq!(Registry::parse(&[0; 4096]).unwrap(), Registry::default());
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::types::{ColumnType, TimeUnit};
 /// How long the three record files may take to agree while a server changes the table's structure.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same for errors that are more likely to be damage.
+const SHORT_PATIENCE: Duration = Duration::from_millis(50);
+
 /// How a snapshot stays true while a server writes (docs/format.md §11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SnapshotMode {
@@ -67,9 +70,7 @@ impl Snapshot {
         loop {
             match Self::try_read(&name, &layout, &files, mode) {
                 Ok(snapshot) => return Ok(snapshot),
-                Err(e) if !matches!(e.kind(), ErrorKind::Conflict) || started.elapsed() > PATIENCE => {
-                    return Err(e.in_table(&name))
-                }
+                Err(e) if started.elapsed() > patience(e.kind()) => return Err(e.in_table(&name)),
                 Err(_) => std::thread::sleep(Duration::from_millis(2)),
             }
         }
@@ -130,6 +131,11 @@ impl Snapshot {
             symbols,
             watch,
         })))
+    }
+
+    /// Whether both are the same reading of a table.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Table name.
@@ -279,6 +285,16 @@ fn loose(partitions: Vec<Partition>, only: &str) -> Result<Vec<Partition>> {
     };
     (partition.index, partition.first_row) = (0, 0);
     Ok(vec![partition])
+}
+
+/// How long an error may come from a server at work. Files of a table that is being dropped or created are missing
+/// or empty for a moment.
+fn patience(kind: ErrorKind) -> Duration {
+    match kind {
+        ErrorKind::Conflict => PATIENCE,
+        ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported => SHORT_PATIENCE,
+        _ => Duration::ZERO,
+    }
 }
 
 /// Reads `_meta`. A server replaces it by renaming, so for a moment it can be missing.

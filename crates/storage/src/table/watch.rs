@@ -16,6 +16,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::partition::Partition;
 use super::snapshot::Snapshot;
@@ -84,12 +85,16 @@ impl Watch {
         if error.kind() == ErrorKind::Conflict {
             return error.hint(RUN_AGAIN);
         }
-        if let Err(gone) = self.check_identity(snapshot) {
-            return gone;
-        }
-        let changed = self.version.load_u64(0).map_or(true, |version| version != self.txn);
-        if !changed {
-            return error;
+        // TRUNCATE and DROP TABLE touch files shortly before they show in `_txn`.
+        let started = Instant::now();
+        while !self.version.load_u64(0).map_or(true, |version| version != self.txn) {
+            if let Err(gone) = self.check_identity(snapshot) {
+                return gone;
+            }
+            if started.elapsed() > PATIENCE {
+                return error;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
         conflict(&format!("the table changed while it was read ({error})"), snapshot, partition)
     }
@@ -110,6 +115,9 @@ impl Watch {
         Txn::read(crate::source::Files::open(&file, &self.path, Access::Record)?.as_ref())
     }
 }
+
+/// How long an error waits for the commit that may explain it.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 const RUN_AGAIN: &str = "A server is writing to the table; run the query again.";
 
