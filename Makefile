@@ -82,7 +82,7 @@ endef
 test: check_versions lint release debug fixtures ## Run every test, as CI does
 	cargo test --locked --workspace
 	$(PYTEST) tools
-	$(if $(wildcard test/python),$(PYTEST) test/python)
+	$(PYTEST) test/python --ignore=test/python/test_live_short.py
 	$(SQLLOGIC) --extension build/debug/$(EXTENSION_FILE) $(TESTS)
 	$(SQLLOGIC) --extension build/release/$(EXTENSION_FILE) $(TESTS)
 
@@ -92,9 +92,9 @@ test_release: release fixtures ## Run the sqllogictests on the release build (TE
 test_debug: debug fixtures ## Run the sqllogictests on the debug build (TESTS=test/sql/...)
 	$(SQLLOGIC) --extension build/debug/$(EXTENSION_FILE) $(TESTS)
 
-test-live: release configure ## Test beside a running QuestDB server
-	@test -f test/live/run.py || { echo 'test/live/run.py does not exist: nothing was tested'; exit 1; }
-	$(VENV_PYTHON) test/live/run.py
+test-live: release fixtures ## Test beside a running QuestDB server (LIVE_ARGS='--seconds 600')
+	$(PYTEST) test/python/test_live_short.py
+	$(VENV_PYTHON) test/live/run.py $(LIVE_ARGS)
 
 fixtures: configure ## Unpack test/data to build/fixtures
 	@$(VENV_PYTHON) tools/unpack_fixtures.py test/data $(FIXTURES)

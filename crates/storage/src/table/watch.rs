@@ -117,7 +117,7 @@ impl Watch {
 }
 
 /// How long an error waits for the commit that may explain it.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(150);
 
 const RUN_AGAIN: &str = "A server is writing to the table; run the query again.";
 
