@@ -135,25 +135,6 @@ impl ArrowSink {
     fn mark(&mut self, local: &NullMask) {
         local.iter().for_each(|row| self.nulls.set(self.rows + row));
     }
-
-    /// Bytes of one value in `values`.
-    fn width(&self) -> usize {
-        match self.value_type {
-            ValueType::Boolean | ValueType::Int8 => 1,
-            ValueType::Int16 => 2,
-            ValueType::Int32 | ValueType::UInt32 | ValueType::Float32 | ValueType::Symbol => 4,
-            ValueType::Int64 | ValueType::Float64 => 8,
-            ValueType::TimestampMs | ValueType::TimestampUs | ValueType::TimestampNs => 8,
-            ValueType::Uuid | ValueType::UInt128 | ValueType::Text | ValueType::Blob => 16,
-            ValueType::Decimal { precision, .. } => match precision {
-                0..=4 => 2,
-                5..=9 => 4,
-                10..=18 => 8,
-                _ => 16,
-            },
-            ValueType::Doubles { .. } => 0,
-        }
-    }
 }
 
 impl ColumnSink for ArrowSink {
@@ -216,7 +197,7 @@ impl ColumnSink for ArrowSink {
         if let Some(lists) = self.doubles.levels.first_mut() {
             lists.extend(std::iter::repeat_n((0, 0), n));
         }
-        self.values.extend_zeros(n * self.width());
+        self.values.extend_zeros(n * self.value_type.width());
         (self.rows..self.rows + n).for_each(|row| self.nulls.set(row));
         self.rows += n;
         Ok(())

@@ -70,18 +70,6 @@ impl FilterColumn {
         self.nulls.clear();
     }
 
-    fn width(&self) -> usize {
-        match self.value_type {
-            ValueType::Boolean | ValueType::Int8 => 1,
-            ValueType::Int16 => 2,
-            ValueType::Int32 | ValueType::UInt32 | ValueType::Float32 | ValueType::Symbol => 4,
-            ValueType::Decimal { precision: 0..=4, .. } => 2,
-            ValueType::Decimal { precision: 5..=9, .. } => 4,
-            ValueType::Decimal { precision: 19.., .. } | ValueType::Uuid | ValueType::UInt128 => 16,
-            _ => 8,
-        }
-    }
-
     fn extend<T: Fixed>(&mut self, n: usize) -> &mut [T] {
         let (start, end) = (self.bytes, self.bytes + n * size_of::<T>());
         if end > self.values.len() * 16 {
@@ -237,7 +225,7 @@ impl ColumnSink for FilterColumn {
     }
 
     fn nulls(&mut self, n: usize) -> Result<()> {
-        let bytes = n * self.width();
+        let bytes = n * self.value_type.width();
         self.extend::<u8>(bytes).fill(0);
         (self.rows..self.rows + n).for_each(|row| self.nulls.set(row));
         self.rows += n;

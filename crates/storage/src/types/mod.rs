@@ -350,6 +350,20 @@ impl fmt::Display for ColumnType {
 }
 
 impl ValueType {
+    /// Bytes of one value as decoders hand it to a sink: a number, a view or a symbol key; nested lists have none.
+    pub(crate) fn width(self) -> usize {
+        match self {
+            Self::Boolean | Self::Int8 => 1,
+            Self::Int16 | Self::Decimal { precision: 0..=4, .. } => 2,
+            Self::Int32 | Self::UInt32 | Self::Float32 | Self::Symbol => 4,
+            Self::Decimal { precision: 5..=9, .. } => 4,
+            Self::Int64 | Self::Float64 | Self::Decimal { precision: 10..=18, .. } => 8,
+            Self::TimestampMs | Self::TimestampUs | Self::TimestampNs => 8,
+            Self::Uuid | Self::UInt128 | Self::Text | Self::Blob | Self::Decimal { .. } => 16,
+            Self::Doubles { .. } => 0,
+        }
+    }
+
     /// The type in DuckDB's SQL. Symbols are VARCHAR here; ENUM is the extension's choice.
     pub fn sql(self) -> String {
         let name = match self {
