@@ -15,6 +15,7 @@ use questdb_storage::types::{ColumnSink, ValueType};
 
 use super::arguments::Arguments;
 use super::errors::{guard, to_duckdb};
+use super::log;
 use super::vectors::{ColumnState, Output, CHUNK_ROWS};
 
 /// A value of a listing.
@@ -97,6 +98,14 @@ pub trait Listing: Send + Sync + 'static {
 
     /// The rows, each with one cell per column.
     fn rows(&self, request: &Self::Request) -> questdb_storage::Result<Vec<Vec<Cell>>>;
+
+    /// The rows, and damage that leaves cells empty without ending the query; it goes to DuckDB's log.
+    fn rows_and_damage(
+        &self,
+        request: &Self::Request,
+    ) -> questdb_storage::Result<(Vec<Vec<Cell>>, Vec<questdb_storage::Error>)> {
+        Ok((self.rows(request)?, Vec::new()))
+    }
 }
 
 /// Registers a listing.
@@ -139,13 +148,14 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
     fn init_global_state(
         &self,
         request: &Self::BindData,
-        _context: &Context,
+        context: &Context,
         columns: InitColumnData<'_>,
     ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
         guard(|| {
             let projection =
                 (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
-            let rows = self.0.rows(request).map_err(to_duckdb)?;
+            let (rows, damage) = self.0.rows_and_damage(request).map_err(to_duckdb)?;
+            log::warn(context, &damage)?;
             Ok((Some(ListingState { rows, next: AtomicUsize::new(0), projection }), Some(1)))
         })
     }

@@ -8,6 +8,7 @@ mod dictionary;
 pub mod errors;
 pub mod expressions;
 pub mod listing;
+pub mod log;
 pub mod options;
 pub mod paths;
 pub mod session;

@@ -6,7 +6,7 @@ use duckdb_neo::{extension::Extension, Result};
 use questdb_storage::format::meta::PartitionBy;
 use questdb_storage::table::{DetachedPartition, Partition};
 use questdb_storage::types::ValueType;
-use questdb_storage::{Snapshot, Table};
+use questdb_storage::{Error, Snapshot, Table};
 
 use super::resolve::{self, time_cell};
 use crate::duckdb::arguments::Arguments;
@@ -56,8 +56,9 @@ impl Listing for QuestdbPartitions {
                     .description(format!(
                         "Lists the partitions of a QuestDB table in order of time, one row each, then the \
                          directories of detached partitions and of those waiting to be attached (their index is \
-                         NULL): rows, time range (NULL for Parquet partitions and tables without partitions), size \
-                         of the files, format, and the directory below the table's. {}",
+                         NULL): rows, time range (NULL for tables without partitions, and where it cannot be read, \
+                         with a warning in DuckDB's log), size of the files, format, and the directory below the \
+                         table's. {}",
                         resolve::PATH_HELP
                     ))
                     .add_example("A table", "FROM questdb_partitions('db/trades~12')")
@@ -73,23 +74,38 @@ impl Listing for QuestdbPartitions {
     }
 
     fn rows(&self, table: &Table) -> questdb_storage::Result<Vec<Vec<Cell>>> {
+        self.rows_and_damage(table).map(|(rows, _)| rows)
+    }
+
+    fn rows_and_damage(&self, table: &Table) -> questdb_storage::Result<(Vec<Vec<Cell>>, Vec<Error>)> {
         resolve::current(table, |snapshot| {
-            let attached = snapshot.partitions().iter().map(|partition| attached_row(snapshot, partition));
-            let mut rows = attached.collect::<questdb_storage::Result<Vec<_>>>()?;
+            let mut damage = Vec::new();
+            let mut rows: Vec<_> = snapshot
+                .partitions()
+                .iter()
+                .map(|partition| attached_row(snapshot, partition, &mut damage))
+                .collect();
             rows.extend(
                 DetachedPartition::list(snapshot)?.iter().map(|partition| detached_row(snapshot, partition)),
             );
-            Ok(rows)
+            Ok((rows, damage))
         })
     }
 }
 
-fn attached_row(snapshot: &Snapshot, partition: &Partition) -> questdb_storage::Result<Vec<Cell>> {
+/// A damaged partition has no times; it must not hide the others.
+fn attached_row(snapshot: &Snapshot, partition: &Partition, damage: &mut Vec<Error>) -> Vec<Cell> {
     let (entry, unit) = (&partition.entry, snapshot.time_unit());
     let by = snapshot.meta().partition_by;
-    let range = if by == PartitionBy::None { None } else { partition.time_range(snapshot)? };
+    let range = match by {
+        PartitionBy::None => None,
+        _ => partition.time_range(snapshot).unwrap_or_else(|error| {
+            damage.push(error);
+            None
+        }),
+    };
     let active = partition.index.checked_add(1) == Some(snapshot.partitions().len());
-    Ok(vec![
+    vec![
         partition.index.into(),
         by.name().into(),
         partition.name.as_str().into(),
@@ -106,7 +122,7 @@ fn attached_row(snapshot: &Snapshot, partition: &Partition) -> questdb_storage::
         entry.parquet_size.map_or(NATIVE.into(), Cell::from),
         partition.directory().into(),
         entry.name_txn.into(),
-    ])
+    ]
 }
 
 fn detached_row(snapshot: &Snapshot, partition: &DetachedPartition) -> Vec<Cell> {

@@ -57,8 +57,7 @@ pub fn current<T>(
         let snapshot = table.snapshot()?;
         let result = read(&snapshot);
         left -= 1;
-        let unchanged = || snapshot.open_version()?.load_u64(0).map(|version| version == snapshot.txn().txn);
-        if left == 0 || unchanged()? {
+        if left == 0 || snapshot.is_current()? {
             return result;
         }
         std::thread::sleep(Duration::from_millis(2));

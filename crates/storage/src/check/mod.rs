@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::source::{FileKind, Files, LocalFiles};
 use crate::table::{Database, Table};
 
@@ -85,11 +85,15 @@ impl Check {
         }
         let database = Database::open_with(path, Arc::clone(&files))?;
         match database.list() {
-            Ok(listing) if listing.is_empty() && files.list(database.dir())?.is_empty() => {
-                // An empty directory is no table, and no database that a server has ever opened.
-                report.error(
-                    Table::open_with(path, files).err().unwrap_or_else(|| Error::invalid_input("no tables")),
-                );
+            // A server makes the registry before the first table.
+            Ok(listing) if listing.is_empty() && !database.has_registry()? => {
+                let error = Error::new(ErrorKind::NotATable, "neither a table nor a database root");
+                let expected = "files _meta and _txn, or directories of tables";
+                report.error(error.expected(expected).found("neither").in_file(path));
+            }
+            Ok(listing) if listing.is_empty() => {
+                let error = Error::new(ErrorKind::NotFound, "database has no tables");
+                report.warning(error.expected("a table").found("none").in_file(database.dir()));
             }
             Ok(listing) => {
                 for listed in listing.iter().filter(|listed| !listed.is_view()) {

@@ -37,8 +37,15 @@ pub(super) fn check(snapshot: &Snapshot, partition: &Partition, deep: bool, repo
     }
     if partition.entry.parquet {
         match ParquetFile::open(snapshot, partition) {
-            Ok(file) if deep => parquet_values(snapshot, partition, &Arc::new(file), &mut note),
-            Ok(_) => {}
+            Ok(file) => {
+                let file = Arc::new(file);
+                if deep {
+                    parquet_values(snapshot, partition, &file, &mut note);
+                }
+                if let Some(shortfall) = file.shortfall() {
+                    report.warning(shortfall.clone());
+                }
+            }
             Err(error) => note(Err(error)),
         }
         return times;

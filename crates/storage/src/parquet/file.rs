@@ -20,6 +20,8 @@ pub struct ParquetFile {
     pub(super) source: Arc<dyn Source>,
     pub(super) metadata: ArrowReaderMetadata,
     groups: Vec<RowGroup>,
+    /// Fewer rows than `_txn` says, where the server leaves that.
+    shortfall: Option<Error>,
     /// By position in the snapshot.
     columns: Vec<Option<FileColumn>>,
     snapshot: Snapshot,
@@ -70,15 +72,22 @@ impl ParquetFile {
             .map_err(|e| missing_file(e, snapshot.files(), &dir))?;
         let metadata = Arc::new(footer::read(source.as_ref())?);
         let place = |e: Error| e.in_file(&path);
-        let groups = row_groups(&metadata, snapshot, partition).map_err(place)?;
+        let (groups, shortfall) = row_groups(&metadata, snapshot, partition).map_err(place)?;
+        let shortfall =
+            shortfall.map(|e| place(e).in_partition(&partition.directory()).in_table(snapshot.name()));
         let columns = match_columns(&metadata, snapshot).map_err(place)?;
         let metadata = arrow_metadata(metadata, &columns).map_err(place)?;
-        Ok(Self { source, metadata, groups, columns, snapshot: snapshot.clone() })
+        Ok(Self { source, metadata, groups, shortfall, columns, snapshot: snapshot.clone() })
     }
 
     /// The row groups, in the order of rows.
     pub fn groups(&self) -> &[RowGroup] {
         &self.groups
+    }
+
+    /// What to warn of: rows that the server has lost, though `_txn` counts them.
+    pub fn shortfall(&self) -> Option<&Error> {
+        self.shortfall.as_ref()
     }
 
     /// Whether the file holds column `index` of the snapshot; one that was added later it does not.
@@ -156,12 +165,12 @@ impl ParquetFile {
 }
 
 /// The row groups, whose rows must be those of `_txn`. Server 9.3.4 loses rows that are appended to a table without WAL
-/// whose last partition is Parquet; there the footer's smaller number counts (docs/format.md §9.1).
+/// whose last partition is Parquet; there the footer's smaller number counts (docs/format.md §9.1), with a warning.
 fn row_groups(
     metadata: &ParquetMetaData,
     snapshot: &Snapshot,
     partition: &Partition,
-) -> Result<Vec<RowGroup>> {
+) -> Result<(Vec<RowGroup>, Option<Error>)> {
     let mut groups = Vec::with_capacity(metadata.num_row_groups());
     let mut first_row = 0u64;
     for (index, group) in metadata.row_groups().iter().enumerate() {
@@ -171,15 +180,20 @@ fn row_groups(
         groups.push(RowGroup { first_row, rows, index });
         first_row = first_row.saturating_add(rows);
     }
-    let may_be_short = !snapshot.meta().wal && partition.index + 1 == snapshot.partitions().len();
-    if first_row == partition.rows() || (may_be_short && first_row < partition.rows()) {
-        return Ok(groups);
+    if first_row == partition.rows() {
+        return Ok((groups, None));
     }
-    Err(Error::corrupt(
+    let disagreement = Error::corrupt(
         "Parquet file has another number of rows than the table says",
         format_args!("{} rows", partition.rows()),
         format_args!("{first_row} rows"),
-    ))
+    );
+    let may_be_short = !snapshot.meta().wal && partition.index + 1 == snapshot.partitions().len();
+    if may_be_short && first_row < partition.rows() {
+        let hint = "Servers lose rows that are appended to a Parquet partition of a table without WAL.";
+        return Ok((groups, Some(disagreement.hint(hint))));
+    }
+    Err(disagreement)
 }
 
 /// Finds the live columns by their field ids, which are writer indexes (docs/format.md §9.4).

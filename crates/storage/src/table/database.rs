@@ -100,6 +100,12 @@ impl Database {
         &self.dir
     }
 
+    /// Whether a server's list of tables is there.
+    pub(crate) fn has_registry(&self) -> Result<bool> {
+        let entries = self.files.list(&self.dir)?;
+        Ok(entries.iter().any(|entry| registry::file_version(&entry.name).is_some()))
+    }
+
     /// Lists tables, views and materialized views (docs/format.md §1.3).
     pub fn list(&self) -> Result<Listing> {
         let entries = self.files.list(&self.dir)?;

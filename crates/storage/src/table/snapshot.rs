@@ -14,7 +14,7 @@ use crate::format::meta::{self, Meta, PartitionBy};
 use crate::format::partition_name;
 use crate::format::symbol_table::SymbolTable;
 use crate::format::txn::{PartitionEntry, Txn};
-use crate::source::{Access, FileKind, Files, Source};
+use crate::source::{Access, FileKind, Files};
 use crate::types::{ColumnType, TimeUnit};
 
 /// How long the three record files may take to agree while a server changes the table's structure.
@@ -253,9 +253,10 @@ impl Snapshot {
         }
     }
 
-    /// The version word of `_txn`, to see whether something was committed since.
-    pub fn open_version(&self) -> Result<Arc<dyn Source>> {
-        self.files().open(&self.record_dir().join("_txn"), Access::Polled)
+    /// Whether nothing was committed since: then an error or a finding is not the trace of a change.
+    pub fn is_current(&self) -> Result<bool> {
+        let version = self.files().open(&self.record_dir().join("_txn"), Access::Polled)?;
+        Ok(version.load_u64(0)? == self.0.txn.txn)
     }
 }
 
