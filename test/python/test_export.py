@@ -1,4 +1,4 @@
-"""questdb_export and COPY … (FORMAT questdb_parquet): every good fixture, read back by other readers."""
+"""questdb_export and COPY … (FORMAT questdb_parquet): options, errors, what is left behind. Values: test_export_readers.py."""
 import os
 import re
 import signal
@@ -14,35 +14,10 @@ import pytest
 
 from helpers import cases
 from helpers.cases import quote, text
+from helpers.readers import BEYOND_DUCKDB, files_in_order
 
-# What each set of options is to show; row groups are small, so that most tables have several.
-OPTIONS = {
-    "questdb": "row_group_size := 7",
-    "hive": "layout := 'hive', row_group_size := 50, compression_codec := 'zstd', compression_level := 1",
-    "parts": "layout := 'parts', row_group_size := 100000, compression_codec := 'uncompressed', parquet_version := 2",
-    "single": "mode := 'single_file', row_group_size := 1000, compression_codec := 'snappy', statistics_enabled := false",
-    "bytes": "row_group_size_bytes := 20000, partition_by := 'none'",
-    "month": "partition_by := 'month', encoding := 'plain', max_row_groups_per_file := 2, row_group_size := 64",
-}
-WITHOUT_TIMESTAMP = {"month"}
-
-
-def natural(path):
-    """Sorts numbers as numbers, and a partition's first file before its others."""
-    path = re.sub(r"\.parquet$", "", str(path))
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path)]
-
-
-# Tables for which row groups of a few rows would take too long, and one whose times DuckDB's reader refuses.
+# Rows above which row groups of a few rows would take too long.
 LARGE = 20_000
-BEYOND_DUCKDB = "extreme_times"
-
-
-def scaled(case, options):
-    """The options with row groups that suit the size of the table."""
-    if (case.rows or 0) < LARGE:
-        return options
-    return re.sub(r"row_group_size := \d+", "row_group_size := 30011", options).replace(":= 20000", ":= 2000000")
 
 
 def export(con, case, destination, options=""):
@@ -50,95 +25,14 @@ def export(con, case, destination, options=""):
     comma = ", " if options else ""
     rows = con.execute(
         f"FROM questdb_export({text(case.path)}, {text(destination)}{comma}{options})").fetchall()
-    return rows, sorted({row[0] for row in rows}, key=natural)
-
-
-def expressions(kind, column):
-    """How a column of read_partitions (raw types) and of the file is compared."""
-    here, there = f"a.{quote(column)}", f"b.{quote(column)}"
-    if kind == "CHAR":
-        return here, f"CASE WHEN {there} = 0 THEN NULL ELSE chr({there}::INTEGER) END"
-    if kind in ("DATE", "TIMESTAMP"):
-        return f"epoch_us({here})", f"epoch_us({there})"
-    if kind == "TIMESTAMP_NS":
-        return f"epoch_ns({here})", f"epoch_ns({there})"
-    if kind.startswith("GEOHASH"):
-        return here, f"{there}::BIGINT"
-    if kind == "LONG128":
-        return f"({here} IS NULL)", f"({there} IS NULL)"
-    if match := re.match(r"DECIMAL\((\d+)", kind):
-        if int(match[1]) > 38:
-            return f"({here} IS NULL)", f"({there} IS NULL)"
-    return here, there
-
-
-def differing(con, case, files):
-    """Columns whose values in the files are not those of the table, row by row."""
-    scan = f"read_partitions({text(case.path)}, raw_types := true)"
-    listed = ", ".join(text(file) for file in files)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE a AS FROM {scan}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE b AS FROM read_parquet([{listed}], hive_partitioning = false)")
-    counts = con.execute("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)").fetchone()
-    if counts[0] != counts[1]:
-        return [f"{counts[1]} rows instead of {counts[0]}"]
-    found = []
-    for column, kind in case.kinds.items():
-        here, there = expressions(kind, column)
-        wrong = con.execute(
-            f"SELECT count(*) FROM a POSITIONAL JOIN b WHERE {here} IS DISTINCT FROM {there}").fetchone()[0]
-        if wrong:
-            sample = con.execute(
-                f"SELECT {here}, {there} FROM a POSITIONAL JOIN b WHERE {here} IS DISTINCT FROM {there} LIMIT 3")
-            found.append(f"{column} {kind}: {wrong} rows, such as {sample.fetchall()}")
-    return found
-
-
-def check_row_groups(rows, case, size):
-    """All row groups of a file but the last are exactly full, and the files say what the result says."""
-    by_file = {}
-    for file, _, number, count, uncompressed, compressed in rows:
-        by_file.setdefault(file, {})[number] = (count, uncompressed, compressed)
-    for file, groups in by_file.items():
-        footer = pq.ParquetFile(file).metadata
-        assert sorted(groups) == list(range(footer.num_row_groups)), file
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            chunks = [group.column(i) for i in range(group.num_columns)]
-            expected = (group.num_rows, sum(c.total_uncompressed_size for c in chunks),
-                        sum(c.total_compressed_size for c in chunks))
-            assert groups[number] == expected, (file, number)
-            if size and number + 1 < footer.num_row_groups:
-                assert group.num_rows == size, (file, number)
+    return rows, files_in_order(rows)
 
 
 def leftovers(folder):
     return [name for name in os.listdir(folder) if name.startswith(".")]
 
 
-@pytest.mark.parametrize("name", cases.READABLE)
-def test_every_fixture_comes_back(con, name, tmp_path):
-    case = cases.case(name)
-    # One set of options for each table in turn, and two for all: time is short.
-    others = [key for key in OPTIONS if key not in ("questdb", "single")]
-    chosen = ["questdb", "single", others[cases.READABLE.index(name) % len(others)]]
-    for key in chosen:
-        if key in WITHOUT_TIMESTAMP and case.timestamp is None:
-            continue
-        options = scaled(case, OPTIONS[key])
-        rows, files = export(con, case, tmp_path / key, options)
-        size = re.search(r"row_group_size := (\d+)", options)
-        check_row_groups(rows, case, int(size[1]) if size else None)
-        if not files:
-            assert not con.execute(f"SELECT count(*) FROM {case.scan}").fetchone()[0]
-            continue
-        for file in files[:20]:
-            pq.ParquetFile(file).read().validate(full=True)
-        if name != BEYOND_DUCKDB:
-            assert differing(con, case, files) == [], key
-    assert leftovers(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", [name for name in cases.READABLE[::3] if name != BEYOND_DUCKDB])
+@pytest.mark.parametrize("name", [name for name in cases.READABLE[::3] if name not in BEYOND_DUCKDB])
 def test_copy_writes_what_duckdb_writes(con, name, tmp_path):
     case = cases.case(name)
     ours, theirs = tmp_path / "ours.parquet", tmp_path / "theirs.parquet"

@@ -133,12 +133,15 @@ fn raw_arrays(array: &ArrayRef) -> Result<ArrayRef> {
     let list = array.as_list_opt::<i32>().ok_or_else(|| Error::internal("an array that is not a list"))?;
     let mut data: Vec<u8> = Vec::new();
     let mut lengths = Vec::with_capacity(list.len());
+    let dimensions = depth(list.data_type());
     for row in 0..list.len() {
         let start = data.len();
         if list.is_valid(row) {
             let mut shape = Vec::new();
             let mut doubles = Vec::new();
             flatten(&list.value(row), 0, &mut shape, &mut doubles)?;
+            // Below an empty dimension there is nothing that shows a length.
+            shape.resize(shape.len().max(dimensions), 0);
             for length in &shape {
                 data.extend_from_slice(&length.to_le_bytes());
             }
@@ -149,6 +152,14 @@ fn raw_arrays(array: &ArrayRef) -> Result<ArrayRef> {
     }
     let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
     Ok(Arc::new(BinaryArray::try_new(offsets, Buffer::from(data), list.nulls().cloned())?))
+}
+
+/// Lists inside lists.
+fn depth(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::List(field) => 1 + depth(field.data_type()),
+        _ => 0,
+    }
 }
 
 fn flatten(values: &ArrayRef, depth: usize, shape: &mut Vec<i32>, doubles: &mut Vec<f64>) -> Result<()> {
@@ -210,5 +221,19 @@ mod tests {
         assert_eq!(raw.value(0)[..8], [2, 0, 0, 0, 0, 0, 0, 0]);
         assert!(raw.is_null(1));
         assert_eq!(raw.value(2), [0; 8]);
+    }
+
+    #[test]
+    fn raw_arrays_have_all_lengths_when_one_is_zero() {
+        let of_lists = |list: ListArray| {
+            let field = arrow_schema::Field::new("item", list.data_type().clone(), true);
+            let offsets = OffsetBuffer::from_lengths([list.len(), 0]);
+            ListArray::try_new(Arc::new(field), offsets, Arc::new(list), None).unwrap()
+        };
+        let empty: Vec<Option<Vec<Option<f64>>>> = vec![Some(vec![]), Some(vec![])];
+        let cubes = of_lists(of_lists(ListArray::from_iter_primitive::<Float64Type, _, _>(empty)));
+        let raw = Adapter::RawArrays.apply(&(Arc::new(cubes.slice(1, 1)) as ArrayRef)).unwrap();
+        // Three lengths and padding, of [0, 0, 0].
+        assert_eq!(raw.as_binary::<i32>().value(0), [0; 16]);
     }
 }

@@ -7,7 +7,7 @@
 //! | SYMBOL | dictionary in the order of the symbol table | same |
 //! | STRING, BINARY | DELTA_LENGTH_BYTE_ARRAY | dictionary or DELTA_LENGTH / DELTA_BYTE_ARRAY |
 //! | VARCHAR and other text | dictionary when a sample repeats, else DELTA_LENGTH_BYTE_ARRAY | same, DELTA_BYTE_ARRAY for common prefixes |
-//! | UUID, LONG256, DECIMAL, BOOLEAN | PLAIN | dictionary or BYTE_STREAM_SPLIT |
+//! | UUID, LONG256, DECIMAL, BOOLEAN | PLAIN | dictionary or PLAIN: DuckDB reads no BYTE_STREAM_SPLIT of fixed-length bytes |
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -138,9 +138,11 @@ pub fn choose(column: &Column, leaf: &ColumnDescriptor, options: &Options, sampl
             encoding: Encoding::DELTA_BINARY_PACKED,
             ..plain
         },
-        Physical::FLOAT | Physical::DOUBLE | Physical::FIXED_LEN_BYTE_ARRAY if smallest => {
+        Physical::FLOAT | Physical::DOUBLE if smallest => {
             Choice { dictionary: sample.repeats, encoding: Encoding::BYTE_STREAM_SPLIT, ..plain }
         }
+        // DuckDB reads no BYTE_STREAM_SPLIT of these.
+        Physical::FIXED_LEN_BYTE_ARRAY if smallest => Choice { dictionary: sample.repeats, ..plain },
         Physical::BYTE_ARRAY => {
             let tag = column.hint.tag();
             if tag == Some(code::ARRAY) && !smallest {

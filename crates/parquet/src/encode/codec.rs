@@ -57,6 +57,8 @@ impl Codec {
             Self::Uncompressed => Ok(bytes.to_vec()),
             Self::Snappy(encoder) => encoder.compress_vec(bytes).map_err(|error| failed(&error)),
             Self::Lz4Raw => Ok(lz4_flex::block::compress(bytes)),
+            // Readers differ in what an empty block is; no block at all is nothing to all of them.
+            Self::Lz4Hadoop if bytes.is_empty() => Ok(Vec::new()),
             Self::Lz4Hadoop => {
                 let block = lz4_flex::block::compress(bytes);
                 let mut out = Vec::with_capacity(block.len() + HADOOP_PREFIX);

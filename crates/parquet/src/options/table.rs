@@ -114,7 +114,7 @@ pub static TABLE: &[Spec] = &[
     spec("bloom_filter_columns", &[], Kind::Names, "none", "Columns that get a bloom filter: a list, or one text with commas."),
     spec("bloom_filter_fpp", &["bloom_filter_false_positive_ratio"], Kind::Float(0.0, 1.0), "0.01", "False positives of the bloom filters, between 0 and 1 (exclusive)."),
     spec("write_page_index", &[], Kind::Bool, "true", "Column index and offset index."),
-    spec("encoding", &[], Kind::Choice(POLICIES), "questdb", "`questdb`: the best encoding that the server's own reader takes for the type. `smallest`: any encoding of the standard. `plain`: no encoding except for symbols."),
+    spec("encoding", &[], Kind::Choice(POLICIES), "questdb", "`questdb`: the best encoding that the server's own reader takes for the type. `smallest`: any encoding that DuckDB, pyarrow, polars and ClickHouse read. `plain`: no encoding except for symbols."),
     spec("column_encoding", &["column_encodings"], Kind::Pairs, "by `encoding`", "Encoding of single columns: `{'price': 'byte_stream_split'}`; plain, dictionary, delta_binary_packed, delta_length_byte_array, delta_byte_array or byte_stream_split."),
     spec("column_compression", &["column_compressions"], Kind::Pairs, "by `compression_codec`", "Codec of single columns, with a level after a colon: `{'note': 'zstd:3'}`."),
     spec("kv_metadata", &["key_value_metadata"], Kind::Pairs, "none", "Key-value metadata of the files. The key `questdb` is taken."),
