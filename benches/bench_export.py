@@ -31,6 +31,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--row-group-size", type=int, default=100_000)
     parser.add_argument("--systems", default="E,C,D,R")
+    parser.add_argument("--codecs", default=",".join(CODECS))
     arguments = parser.parse_args()
     con = connect(EXTENSION)
     con.execute("SET preserve_insertion_order = true")
@@ -47,7 +48,8 @@ def main():
     print(f"{'codec':13} {'threads':>7} {'system':>6} {'seconds':>8} {'Mrows/s':>8} {'MB':>7} {'vs D':>6}")
     folder = Path(tempfile.mkdtemp(prefix="bench_export", dir="build"))
     try:
-        for codec, (ours, theirs) in CODECS.items():
+        for codec in arguments.codecs.split(","):
+            ours, theirs = CODECS[codec]
             for threads in arguments.threads.split(","):
                 con.execute(f"SET threads = {threads}")
                 times = {}

@@ -26,7 +26,7 @@ use crate::schema::{code, Column, ExportSchema};
 /// Values looked at to choose between a dictionary and none.
 const SAMPLE: usize = 2048;
 /// Values in a page, at most: what a reader must decode to get at one row.
-const PAGE_ROWS: usize = 20_000;
+pub const PAGE_ROWS: usize = 20_000;
 /// Pages a row group of limited bytes has at least, over all columns: what is not yet in a page is only estimated.
 const PAGES_OF_A_GROUP: u64 = 32;
 

@@ -25,9 +25,9 @@ pub struct ArrowEncoder {
 }
 
 impl ArrowEncoder {
-    /// Creates the encoder; `first` is looked at to choose encodings.
-    pub fn new(column: &Column, plan: &Plan, pages: PageSizes, first: &ArrayRef) -> Result<Self> {
-        let properties = policy::properties(column, &plan.options, pages, Sample::of(first));
+    /// Creates the encoder; `sample` chooses encodings.
+    pub fn new(column: &Column, plan: &Plan, pages: PageSizes, sample: Sample) -> Result<Self> {
+        let properties = policy::properties(column, &plan.options, pages, sample);
         let flushed = Arc::new(Flushed::default());
         let writer = SerializedFileWriter::new(io::sink(), column.descr.root_schema_ptr(), properties)?;
         let schema = Arc::new(Schema::new(vec![Arc::clone(&column.field)]));

@@ -13,11 +13,12 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::codec::Codec;
-use super::EncodedChunk;
+use super::spill::PageBuffer;
+use super::{ChunkBytes, EncodedChunk};
 use crate::error::{Error, Result};
-use crate::options::Options;
 use crate::policy;
 use crate::schema::Column;
+use crate::Plan;
 
 /// A page body before compression.
 pub struct Body {
@@ -34,7 +35,7 @@ pub struct Body {
 }
 
 struct Written {
-    bytes: Bytes,
+    size: usize,
     rows: usize,
     nulls: usize,
     encoding: Encoding,
@@ -47,6 +48,7 @@ pub struct ChunkBuilder {
     compression: parquet::basic::Compression,
     v2: bool,
     page_index: bool,
+    buffer: PageBuffer,
     pages: Vec<Written>,
     uncompressed: u64,
 }
@@ -70,7 +72,8 @@ pub struct Summary {
 
 impl ChunkBuilder {
     /// An empty chunk of a column with one leaf.
-    pub fn new(column: &Column, options: &Options) -> Result<Self> {
+    pub fn new(column: &Column, plan: &Plan) -> Result<Self> {
+        let options = &plan.options;
         let descr = column
             .descr
             .columns()
@@ -84,6 +87,7 @@ impl ChunkBuilder {
             compression,
             v2: options.parquet_version == 2,
             page_index: options.page_index,
+            buffer: PageBuffer::new(plan.scratch.clone(), plan.schema.parquet.num_columns()),
             pages: Vec::new(),
             uncompressed: 0,
         })
@@ -139,13 +143,16 @@ impl ChunkBuilder {
         };
         let (bytes, uncompressed) = serialize(page, raw_len)?;
         self.uncompressed += uncompressed;
-        self.pages.push(Written { bytes, rows: body.rows, nulls: body.nulls, encoding: body.encoding });
+        let written =
+            Written { size: bytes.len(), rows: body.rows, nulls: body.nulls, encoding: body.encoding };
+        self.pages.push(written);
+        self.buffer.put(bytes).map_err(|error| Error::internal(format!("cannot keep a page: {error}")))?;
         Ok(())
     }
 
     /// Puts dictionary and data pages together.
     pub fn finish(mut self, summary: Summary) -> Result<EncodedChunk> {
-        let mut pages = Vec::with_capacity(self.pages.len() + 1);
+        let mut dictionary = None;
         let mut encodings = vec![Encoding::RLE];
         let mut stats = Vec::new();
         let mut offset = 0i64;
@@ -162,7 +169,7 @@ impl ChunkBuilder {
             let (bytes, uncompressed) = serialize(page, raw_len)?;
             self.uncompressed += uncompressed;
             offset += bytes.len() as i64;
-            pages.push(bytes);
+            dictionary = Some(bytes);
             encodings.push(Encoding::PLAIN);
             stats.push(PageEncodingStats {
                 page_type: PageType::DICTIONARY_PAGE,
@@ -176,7 +183,7 @@ impl ChunkBuilder {
         let (mut rows, mut bounds) = (0usize, summary.page_bounds.map(Vec::into_iter));
         let data_type = if self.v2 { PageType::DATA_PAGE_V2 } else { PageType::DATA_PAGE };
         for page in self.pages {
-            let size = page.bytes.len();
+            let size = page.size;
             offsets.append_row_count(page.rows as i64);
             offsets.append_offset_and_size(offset, i32::try_from(size).map_err(|_| too_large())?);
             if let Some(bounds) = &mut bounds {
@@ -199,7 +206,6 @@ impl ChunkBuilder {
             }
             offset += size as i64;
             rows += page.rows;
-            pages.push(page.bytes);
         }
         let mut metadata = ColumnChunkMetaData::builder(self.descr)
             .set_compression(self.compression)
@@ -223,6 +229,7 @@ impl ChunkBuilder {
             column_index: if has_index { Some(index.build()?) } else { None },
             offset_index: self.page_index.then(|| offsets.build()),
         };
+        let pages = ChunkBytes::new(dictionary, self.buffer, offset as u64);
         Ok(EncodedChunk::Ready { pages, close: Box::new(close) })
     }
 }

@@ -1,22 +1,26 @@
 //! One column of one row group → one finished chunk for each of its leaves.
 
 mod arrow;
+mod bounds;
 mod chunk;
 mod codec;
+mod delta;
 mod rle;
 mod spill;
 mod symbol;
+mod text;
 
 use std::io::Write;
 
 use arrow_array::ArrayRef;
-use bytes::Bytes;
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::writer::SerializedRowGroupWriter;
 
+pub use spill::ChunkBytes;
+
 use crate::error::Result;
-use crate::policy::PageSizes;
+use crate::policy::{PageSizes, Sample};
 use crate::schema::Column;
 use crate::Plan;
 
@@ -38,9 +42,13 @@ pub fn encoder(
     first: &ArrayRef,
 ) -> Result<Box<dyn ColumnEncoder>> {
     if symbol::SymbolEncoder::takes(column) {
-        return Ok(Box::new(symbol::SymbolEncoder::new(column, &plan.options, pages)?));
+        return Ok(Box::new(symbol::SymbolEncoder::new(column, plan, pages)?));
     }
-    Ok(Box::new(arrow::ArrowEncoder::new(column, plan, pages, first)?))
+    let sample = Sample::of(first);
+    if text::TextEncoder::takes(column, &plan.options, sample) {
+        return Ok(Box::new(text::TextEncoder::new(column, plan, pages, sample)?));
+    }
+    Ok(Box::new(arrow::ArrowEncoder::new(column, plan, pages, sample)?))
 }
 
 /// A finished column chunk, wherever it was made.
@@ -52,7 +60,7 @@ pub enum EncodedChunk {
     /// first byte of the chunk.
     Ready {
         /// The pages.
-        pages: Vec<Bytes>,
+        pages: ChunkBytes,
         /// Their metadata.
         close: Box<ColumnCloseResult>,
     },
@@ -80,13 +88,7 @@ impl EncodedChunk {
     pub(crate) fn append<W: Write + Send>(self, writer: &mut SerializedRowGroupWriter<'_, W>) -> Result<()> {
         match self {
             Self::Arrow(chunk) => chunk.append_to_row_group(writer)?,
-            Self::Ready { pages, close } => {
-                let bytes = match <[Bytes; 1]>::try_from(pages) {
-                    Ok([only]) => only,
-                    Err(pages) => Bytes::from(pages.concat()),
-                };
-                writer.append_column(&bytes, *close)?;
-            }
+            Self::Ready { pages, close } => writer.append_column(&pages, *close)?,
         }
         Ok(())
     }

@@ -19,17 +19,16 @@ use parquet::data_type::ByteArray;
 use parquet::file::properties::EnabledStatistics;
 use parquet::file::statistics::Statistics;
 
+use super::bounds::{lower_bound, upper_bound};
 use super::chunk::{Body, ChunkBuilder, Summary};
 use super::{rle, ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
-use crate::options::Options;
 use crate::policy::{self, PageSizes};
 use crate::schema::Column;
+use crate::Plan;
 
 /// Rows of a page, at most.
 const PAGE_ROWS: usize = 20_000;
-/// Bytes of a bound in the column index, at most.
-const BOUND_BYTES: usize = 64;
 
 /// Encodes `Dictionary(Int32, Utf8)` arrays whose dictionary is a symbol table.
 pub struct SymbolEncoder {
@@ -63,12 +62,13 @@ impl SymbolEncoder {
     }
 
     /// An empty chunk.
-    pub fn new(column: &Column, options: &Options, pages: PageSizes) -> Result<Self> {
+    pub fn new(column: &Column, plan: &Plan, pages: PageSizes) -> Result<Self> {
+        let options = &plan.options;
         let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
         // Keys are two bytes, give or take.
         let page_rows = (pages.bytes / 2).clamp(16, PAGE_ROWS);
         Ok(Self {
-            chunk: ChunkBuilder::new(column, options)?,
+            chunk: ChunkBuilder::new(column, plan)?,
             nullable: column.field.is_nullable(),
             statistics: policy::statistics(column, options),
             bloom_fpp: bloom.then_some(options.bloom_filter_fpp),
@@ -224,15 +224,17 @@ impl SymbolEncoder {
 
     fn summary(&self) -> Result<Summary> {
         let bounds = |key: &Option<(u32, u32)>| {
-            key.map(|(min, max)| (lower_bound(self.text(min)).0.to_vec(), upper_bound(self.text(max)).0))
+            key.map(|(min, max)| {
+                (lower_bound(self.text(min).as_bytes()).0.to_vec(), upper_bound(self.text(max).as_bytes()).0)
+            })
         };
         let statistics = (self.statistics != EnabledStatistics::None).then(|| {
             let (min, max) = (self.used().min(), self.used().max());
-            let exact =
-                min.is_some_and(|min| lower_bound(min).1) && max.is_some_and(|max| upper_bound(max).1);
+            let exact = min.is_some_and(|min| lower_bound(min.as_bytes()).1)
+                && max.is_some_and(|max| upper_bound(max.as_bytes()).1);
             let (min, max) = (
-                min.map(|min| ByteArray::from(lower_bound(min).0.to_vec())),
-                max.map(|max| ByteArray::from(upper_bound(max).0)),
+                min.map(|min| ByteArray::from(lower_bound(min.as_bytes()).0.to_vec())),
+                max.map(|max| ByteArray::from(upper_bound(max.as_bytes()).0)),
             );
             let statistics =
                 parquet::file::statistics::ValueStatistics::new(min, max, None, Some(self.nulls), false)
@@ -291,52 +293,5 @@ impl ColumnEncoder for SymbolEncoder {
         self.flush()?;
         let summary = self.summary()?;
         Ok(vec![self.chunk.finish(summary)?])
-    }
-}
-
-/// The last character boundary within [`BOUND_BYTES`].
-fn boundary(text: &str) -> usize {
-    (0..=text.len().min(BOUND_BYTES)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// A prefix, and whether it is the whole text.
-fn lower_bound(text: &str) -> (&[u8], bool) {
-    let cut = boundary(text);
-    (text.as_bytes().get(..cut).unwrap_or_default(), cut == text.len())
-}
-
-/// The text, or the shortest text above all that begin like it; the text itself when there is none.
-fn upper_bound(text: &str) -> (Vec<u8>, bool) {
-    let cut = boundary(text);
-    if cut == text.len() {
-        return (text.as_bytes().to_vec(), true);
-    }
-    let mut prefix: Vec<char> = text.get(..cut).unwrap_or_default().chars().collect();
-    while let Some(last) = prefix.pop() {
-        let next = (last as u32 + 1..=last as u32 + 0x801).find_map(char::from_u32);
-        if let Some(next) = next {
-            prefix.push(next);
-            return (prefix.into_iter().collect::<String>().into_bytes(), false);
-        }
-    }
-    (text.as_bytes().to_vec(), true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_hold_for_long_text() {
-        assert_eq!(upper_bound("short"), (b"short".to_vec(), true));
-        let long = "z".repeat(100);
-        let (upper, exact) = upper_bound(&long);
-        assert!(!exact && upper > long.clone().into_bytes() && upper.len() <= 65);
-        assert!(lower_bound(&long).0 < long.as_bytes());
-        let last = "\u{10ffff}".repeat(100);
-        assert!(upper_bound(&last).0 >= last.into_bytes());
-        let before_surrogates = format!("{}\u{d7ff}{}", "a".repeat(61), "b".repeat(50));
-        let (upper, _) = upper_bound(&before_surrogates);
-        assert!(upper > before_surrogates.into_bytes() && std::str::from_utf8(&upper).is_ok());
     }
 }

@@ -1,0 +1,308 @@
+//! Text and blobs without a dictionary: lengths and bytes, copied once.
+//!
+//! ```text
+//! DELTA_LENGTH_BYTE_ARRAY   levels | lengths, DELTA_BINARY_PACKED | all bytes
+//! PLAIN                     levels | length (u32), bytes | length, bytes …
+//! ```
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use parquet::basic::{BoundaryOrder, Encoding, Type as Physical};
+use parquet::data_type::ByteArray;
+use parquet::file::properties::EnabledStatistics;
+use parquet::file::statistics::{Statistics, ValueStatistics};
+
+use super::bounds::{lower_bound, upper_bound};
+use super::chunk::{Body, Bounds, ChunkBuilder, Summary};
+use super::{delta, rle, ColumnEncoder, EncodedChunk};
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::policy::{self, PageSizes, Sample, PAGE_ROWS};
+use crate::schema::Column;
+use crate::Plan;
+
+/// Encodes text and blobs of any Arrow form.
+pub struct TextEncoder {
+    chunk: ChunkBuilder,
+    nullable: bool,
+    encoding: Encoding,
+    statistics: EnabledStatistics,
+    page_bytes: usize,
+    page: PageInProgress,
+    nulls: u64,
+    range: Range,
+    page_bounds: Vec<Option<Bounds>>,
+}
+
+#[derive(Default)]
+struct PageInProgress {
+    rows: usize,
+    nulls: usize,
+    /// Validity, one bit for each row.
+    valid: Vec<u8>,
+    lengths: Vec<i32>,
+    bytes: Vec<u8>,
+    range: Range,
+}
+
+impl TextEncoder {
+    /// Whether the column is one that this encoder takes.
+    pub fn takes(column: &Column, options: &Options, sample: Sample) -> bool {
+        use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
+        let flat = matches!(
+            column.field.data_type(),
+            Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView
+        );
+        let [leaf] = column.descr.columns() else { return false };
+        let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+        let choice = policy::choose(column, leaf, options, sample);
+        let encoding = matches!(choice.encoding, Encoding::PLAIN | Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        flat && leaf.physical_type() == Physical::BYTE_ARRAY && encoding && !choice.dictionary && !bloom
+    }
+
+    /// An empty chunk.
+    pub fn new(column: &Column, plan: &Plan, pages: PageSizes, sample: Sample) -> Result<Self> {
+        let leaf =
+            column.descr.columns().first().ok_or_else(|| Error::internal("a column without a leaf"))?;
+        Ok(Self {
+            chunk: ChunkBuilder::new(column, plan)?,
+            nullable: column.field.is_nullable(),
+            encoding: policy::choose(column, leaf, &plan.options, sample).encoding,
+            statistics: policy::statistics(column, &plan.options),
+            page_bytes: pages.bytes,
+            page: PageInProgress::default(),
+            nulls: 0,
+            range: Range::default(),
+            page_bounds: Vec::new(),
+        })
+    }
+
+    fn add<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
+        for value in values {
+            let page = &mut self.page;
+            let bit = page.rows % 8;
+            if bit == 0 {
+                page.valid.push(0);
+            }
+            page.rows += 1;
+            match value {
+                Some(value) => {
+                    if let Some(byte) = page.valid.last_mut() {
+                        *byte |= 1 << bit;
+                    }
+                    let length = i32::try_from(value.len()).map_err(|_| too_long(value.len()))?;
+                    match self.encoding {
+                        Encoding::PLAIN => page.bytes.extend_from_slice(&length.to_le_bytes()),
+                        _ => page.lengths.push(length),
+                    }
+                    page.bytes.extend_from_slice(value);
+                    if self.statistics != EnabledStatistics::None {
+                        page.range.add(value);
+                    }
+                }
+                None if self.nullable => page.nulls += 1,
+                None => return Err(Error::invalid_input("NULL in a column that must not have any")),
+            }
+            if page.bytes.len() >= self.page_bytes || page.rows == PAGE_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let page = &mut self.page;
+        if page.rows == 0 {
+            return Ok(());
+        }
+        let mut levels = Vec::new();
+        if self.nullable {
+            if page.nulls == 0 || page.nulls == page.rows {
+                rle::encode_run(page.nulls == 0, page.rows, &mut levels);
+            } else {
+                rle::encode_bits(&page.valid, page.rows, &mut levels);
+            }
+        }
+        let values = match self.encoding {
+            Encoding::PLAIN => std::mem::take(&mut page.bytes),
+            _ => {
+                let mut values = Vec::with_capacity(page.bytes.len() + page.lengths.len() * 2 + 64);
+                delta::encode_i32(&page.lengths, &mut values);
+                values.extend_from_slice(&page.bytes);
+                values
+            }
+        };
+        let body = Body { rows: page.rows, nulls: page.nulls, levels, values, encoding: self.encoding };
+        self.chunk.push(body)?;
+        self.nulls += page.nulls as u64;
+        self.page_bounds.push(page.range.bounds());
+        self.range.merge(&page.range);
+        (page.rows, page.nulls) = (0, 0);
+        page.valid.clear();
+        page.lengths.clear();
+        page.bytes.clear();
+        page.range.clear();
+        Ok(())
+    }
+
+    fn summary(&mut self) -> Summary {
+        let page_bounds = std::mem::take(&mut self.page_bounds);
+        let statistics = (self.statistics != EnabledStatistics::None).then(|| {
+            let min = self.range.min().map(lower_bound);
+            let max = self.range.max().map(upper_bound);
+            let exact = (min.is_some_and(|min| min.1), max.as_ref().is_some_and(|max| max.1));
+            let min = min.map(|min| ByteArray::from(min.0.to_vec()));
+            let max = max.map(|max| ByteArray::from(max.0));
+            Statistics::ByteArray(
+                ValueStatistics::new(min, max, None, Some(self.nulls), false)
+                    .with_min_is_exact(exact.0)
+                    .with_max_is_exact(exact.1),
+            )
+        });
+        let order = order(&page_bounds);
+        Summary {
+            dictionary: None,
+            statistics,
+            page_bounds: (self.statistics == EnabledStatistics::Page).then_some(page_bounds),
+            order,
+            bloom_filter: None,
+        }
+    }
+}
+
+impl ColumnEncoder for TextEncoder {
+    fn write(&mut self, array: &ArrayRef) -> Result<()> {
+        match array.data_type() {
+            DataType::Utf8 => self.add(array.as_string::<i32>().iter().map(|v| v.map(str::as_bytes))),
+            DataType::LargeUtf8 => self.add(array.as_string::<i64>().iter().map(|v| v.map(str::as_bytes))),
+            DataType::Utf8View => self.add(array.as_string_view().iter().map(|v| v.map(str::as_bytes))),
+            DataType::Binary => self.add(array.as_binary::<i32>().iter()),
+            DataType::LargeBinary => self.add(array.as_binary::<i64>().iter()),
+            DataType::BinaryView => self.add(array.as_binary_view().iter()),
+            other => Err(Error::internal(format!("{other} is neither text nor a blob"))),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        let page = &self.page;
+        self.chunk.size() + (page.bytes.len() + page.valid.len() + page.lengths.len()) as u64
+    }
+
+    fn close(mut self: Box<Self>) -> Result<Vec<EncodedChunk>> {
+        self.flush()?;
+        let summary = self.summary();
+        Ok(vec![self.chunk.finish(summary)?])
+    }
+}
+
+/// Whether the pages' bounds only rise or only fall.
+fn order(pages: &[Option<Bounds>]) -> BoundaryOrder {
+    let pages: Vec<&Bounds> = pages.iter().flatten().collect();
+    if pages.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1) {
+        BoundaryOrder::ASCENDING
+    } else if pages.is_sorted_by(|a, b| a.0 >= b.0 && a.1 >= b.1) {
+        BoundaryOrder::DESCENDING
+    } else {
+        BoundaryOrder::UNORDERED
+    }
+}
+
+fn too_long(length: usize) -> Error {
+    Error::invalid_input("a value is too long for Parquet").expected("less than 2 GiB").found(length)
+}
+
+/// Smallest and largest value, each with its first bytes as a number: most values are told apart by those.
+#[derive(Default)]
+struct Range {
+    values: Option<[Vec<u8>; 2]>,
+    heads: [u64; 2],
+}
+
+impl Range {
+    fn add(&mut self, value: &[u8]) {
+        let head = head(value);
+        let [low, high] = self.heads;
+        let Some([min, max]) = &mut self.values else {
+            self.values = Some([value.to_vec(), value.to_vec()]);
+            self.heads = [head; 2];
+            return;
+        };
+        if head < low || head == low && value < min.as_slice() {
+            replace(min, value);
+            self.heads = [head, high];
+        } else if head > high || head == high && value > max.as_slice() {
+            replace(max, value);
+            self.heads = [low, head];
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for value in other.values.iter().flatten() {
+            self.add(value);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.values = None;
+    }
+
+    fn min(&self) -> Option<&[u8]> {
+        self.values.as_ref().map(|[min, _]| min.as_slice())
+    }
+
+    fn max(&self) -> Option<&[u8]> {
+        self.values.as_ref().map(|[_, max]| max.as_slice())
+    }
+
+    /// As they are written for a page.
+    fn bounds(&self) -> Option<Bounds> {
+        let (min, max) = self.min().zip(self.max())?;
+        Some((lower_bound(min).0.to_vec(), upper_bound(max).0))
+    }
+}
+
+fn replace(bound: &mut Vec<u8>, value: &[u8]) {
+    bound.clear();
+    bound.extend_from_slice(value);
+}
+
+/// The first eight bytes as a number that compares as they do; zeros stand for bytes that are not there.
+fn head(value: &[u8]) -> u64 {
+    match value.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => value.iter().rev().fold(0, |head, byte| head >> 8 | u64::from(*byte) << 56),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_compare_as_values_do() {
+        let values: [&[u8]; 6] = [b"", b"a", b"a\0", b"ab", b"abcdefgh", b"b"];
+        for pair in values.windows(2) {
+            assert!(head(pair[0]) <= head(pair[1]), "{pair:?}");
+        }
+        assert_eq!(head(b"ab"), 0x6162_0000_0000_0000);
+    }
+
+    #[test]
+    fn the_range_has_the_extremes_of_values_that_begin_alike() {
+        let mut range = Range::default();
+        for value in ["order 10", "order 1", "order 100", "a", "order 99", "a\0"] {
+            range.add(value.as_bytes());
+        }
+        assert_eq!(range.min(), Some(b"a".as_slice()));
+        assert_eq!(range.max(), Some(b"order 99".as_slice()));
+    }
+
+    #[test]
+    fn page_order_is_seen() {
+        let page = |min: &str, max: &str| Some((min.as_bytes().to_vec(), max.as_bytes().to_vec()));
+        assert_eq!(order(&[page("a", "c"), None, page("b", "d")]), BoundaryOrder::ASCENDING);
+        assert_eq!(order(&[page("b", "d"), page("a", "c")]), BoundaryOrder::DESCENDING);
+        assert_eq!(order(&[page("a", "d"), page("b", "c")]), BoundaryOrder::UNORDERED);
+    }
+}
