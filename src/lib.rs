@@ -9,6 +9,7 @@
 mod copy;
 mod duckdb;
 mod functions;
+mod jobs;
 
 use duckdb_neo::{duckdb_entrypoint_c_api_v2, extension::Extension};
 

@@ -27,6 +27,8 @@ pub enum Cell {
     Bool(bool),
     /// INTEGER, BIGINT or a timestamp.
     Int(i64),
+    /// DOUBLE.
+    Float(f64),
     /// VARCHAR.
     Text(String),
 }
@@ -46,6 +48,12 @@ impl From<bool> for Cell {
 impl From<i64> for Cell {
     fn from(value: i64) -> Self {
         Self::Int(value)
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
     }
 }
 
@@ -87,7 +95,7 @@ pub trait Listing: Send + Sync + 'static {
     /// SQL name.
     const NAME: &'static str;
 
-    /// Result columns. The type is one of Boolean, Int32, Int64, TimestampNs and Text.
+    /// Result columns. The type is one of Boolean, Int32, Int64, Float64, timestamps and Text.
     const COLUMNS: &'static [(&'static str, ValueType)];
 
     /// Parameters and documentation.
@@ -244,6 +252,13 @@ fn write_numbers<S: ColumnSink>(
             }
             (_, ValueType::Int32) => {
                 sink.fixed::<i32>(run.len(), |slots| fill(slots, values.map(|v| v as i32)), |_| false)?
+            }
+            (_, ValueType::Float64) => {
+                let values = run.iter().map(|cell| match cell {
+                    Cell::Float(value) => *value,
+                    _ => 0.0,
+                });
+                sink.fixed::<f64>(run.len(), |slots| fill(slots, values), |_| false)?
             }
             _ => sink.fixed::<i64>(run.len(), |slots| fill(slots, values), |_| false)?,
         }

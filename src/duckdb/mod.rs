@@ -13,5 +13,6 @@ pub mod options;
 pub mod paths;
 pub mod session;
 pub mod symbols;
+pub mod values;
 #[allow(unsafe_code)]
 pub mod vectors;

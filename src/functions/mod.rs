@@ -5,6 +5,9 @@ mod questdb_attach;
 mod questdb_check;
 mod questdb_columns;
 mod questdb_export;
+mod questdb_export_cancel;
+mod questdb_export_log;
+mod questdb_exports;
 mod questdb_partitions;
 mod questdb_symbols;
 mod questdb_tables;
@@ -12,16 +15,25 @@ mod read_partitions;
 mod replacement;
 mod resolve;
 
+use std::sync::Arc;
+
 use crate::duckdb::session;
+use crate::jobs::{self, Queue};
 use duckdb_neo::{extension::Extension, Result};
 
 /// Registers everything.
 pub fn register(extension: &Extension) -> Result<()> {
+    // DuckDB owns the functions, and they the queue: it ends with the database.
+    let queue = Arc::new(Queue::default());
     session::register(extension)?;
+    jobs::register(extension)?;
     read_partitions::register(extension)?;
     questdb_tables::register(extension)?;
     questdb_columns::register(extension)?;
-    questdb_export::register(extension)?;
+    questdb_export::register(extension, &queue)?;
+    questdb_exports::register(extension)?;
+    questdb_export_log::register(extension)?;
+    questdb_export_cancel::register(extension)?;
     questdb_partitions::register(extension)?;
     questdb_symbols::register(extension)?;
     copy_from::register(extension)?;

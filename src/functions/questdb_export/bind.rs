@@ -19,15 +19,28 @@ use questdb_storage::types::TimeUnit;
 use questdb_storage::{Snapshot, Table};
 
 use super::columns::Columns;
-use super::option_names;
+use super::{option_names, BACKGROUND};
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, conflict, export_error, to_duckdb};
 use crate::duckdb::options::option_value;
 use crate::duckdb::paths;
 use crate::functions::resolve;
+use crate::jobs::{self, Description, Settings};
 
-/// A checked request.
+/// A checked call.
 pub struct BindData {
+    /// What to do.
+    pub request: Arc<Request>,
+    /// The job that it becomes.
+    pub description: Description,
+    /// Settings of the session.
+    pub settings: Settings,
+    /// On threads of our own, behind the answer.
+    pub background: bool,
+}
+
+/// A checked export. It holds nothing of DuckDB's.
+pub struct Request {
     table: Table,
     snapshot: Snapshot,
     names: Option<Vec<String>>,
@@ -50,6 +63,7 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
     let table_name = resolve::table_name(&mut arguments)?;
     let names = arguments.next("columns")?.map(|value| column_names(context, &value)).transpose()?;
     let (from, to) = (arguments.next("from_ts")?, arguments.next("to_ts")?);
+    let background = arguments.switch(BACKGROUND)?;
     let mut given: Vec<(String, OptionValue)> = Vec::new();
     for name in option_names() {
         if let Some(value) = arguments.next(name)? {
@@ -68,14 +82,35 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
     }
     let destination = destination_path(context, &destination, &snapshot)?;
     LocalSink::check(&destination, &options).map_err(export_error)?;
-    let bound =
-        BindData { table, snapshot, names, columns, filter, destination, options, unit, other_timestamp };
+    let description = description(&snapshot, &destination, &options);
+    let request =
+        Request { table, snapshot, names, columns, filter, destination, options, unit, other_timestamp };
     // Whatever is wrong with the options for this table, it is said before anything is written.
-    bound.plan(&bound.columns)?;
-    Ok(bound)
+    request.plan(&request.columns, Arc::default())?;
+    let settings = Settings::of(context)?;
+    Ok(BindData { request: Arc::new(request), description, settings, background })
 }
 
-impl BindData {
+fn description(snapshot: &Snapshot, destination: &Path, options: &Options) -> Description {
+    Description {
+        table_name: Some(snapshot.name().to_owned()),
+        destination: jobs::shown(&destination.to_string_lossy()),
+        key: jobs::key(destination),
+        is_remote: false,
+        mode: mode_name(options.mode),
+        include_metrics: options.include_metrics,
+    }
+}
+
+/// What `mode` was said.
+pub fn mode_name(mode: Option<Mode>) -> Option<&'static str> {
+    mode.map(|mode| match mode {
+        Mode::MultiFile => "multi_file",
+        Mode::SingleFile => "single_file",
+    })
+}
+
+impl Request {
     /// The table as it is now, which must have the columns that bind saw.
     pub fn snapshot(&self) -> Result<(Snapshot, Columns)> {
         let snapshot = self.table.snapshot().map_err(to_duckdb)?;
@@ -96,14 +131,13 @@ impl BindData {
     }
 
     /// The writer's plan.
-    pub fn plan(&self, columns: &Columns) -> Result<Plan> {
+    pub fn plan(&self, columns: &Columns, cancel: Arc<AtomicBool>) -> Result<Plan> {
         let mut options = self.options.clone();
         if self.is_planned() {
             // The scan partitions; the timestamp itself need not be among the columns.
             options.partition_unit = None;
             options.timestamp = None;
         }
-        let cancel = Arc::new(AtomicBool::new(false));
         Plan::new(Arc::clone(&columns.schema), &columns.hints(), options, cancel).map_err(export_error)
     }
 }
@@ -194,7 +228,7 @@ fn destination_path(context: &Context, destination: &str, snapshot: &Snapshot) -
     let path = paths::expand(context, destination)?;
     paths::ask(context, &path)?;
     let table = std::fs::canonicalize(snapshot.dir()).unwrap_or_else(|_| snapshot.dir().to_owned());
-    if resolved(&path).starts_with(&table) {
+    if jobs::resolved(&path).starts_with(&table) {
         return Err(Error::invalid_input(format!(
             "The destination \"{}\" lies inside the table that is exported, \"{}\"\nChoose a directory outside of the \
              database.",
@@ -203,13 +237,4 @@ fn destination_path(context: &Context, destination: &str, snapshot: &Snapshot) -
         )));
     }
     Ok(path)
-}
-
-/// `path` without symbolic links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    let existing = path.ancestors().find_map(|parent| Some((parent, std::fs::canonicalize(parent).ok()?)));
-    match existing {
-        Some((parent, real)) => path.strip_prefix(parent).map_or(real.clone(), |rest| real.join(rest)),
-        None => path.to_owned(),
-    }
 }

@@ -6,11 +6,17 @@
 //! exec     claim a row group, decode, check, encode, hand over        on DuckDB's threads, one row for each
 //! the last exec publishes the files; dropping the state without that removes them
 //! ```
+//!
+//! With `background := true`, init hands the same work to the queue of the database, and the only row says its id.
 
+mod background;
 mod bind;
 mod columns;
 mod partitions;
 mod run;
+mod state;
+
+use std::sync::Arc;
 
 use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
@@ -29,11 +35,14 @@ use questdb_parquet::options::TABLE;
 use questdb_storage::types::ValueType;
 
 use self::bind::BindData;
-use self::run::{GlobalState, LocalState};
-use crate::duckdb::arguments::Arguments;
+use self::run::LocalState;
+use self::state::GlobalState;
+use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::{guard, test_panic};
 use crate::duckdb::listing::write_rows;
+use crate::duckdb::session;
 use crate::functions::resolve;
+use crate::jobs::Queue;
 
 /// SQL name.
 pub const NAME: &str = "questdb_export";
@@ -48,12 +57,21 @@ const COLUMNS: &[(&str, ValueType)] = &[
     ("compressed_bytes", ValueType::Int64),
 ];
 
+/// Result columns in the background.
+pub const BACKGROUND_COLUMNS: &[(&str, ValueType)] =
+    &[("id", ValueType::Text), ("destination", ValueType::Text), ("status", ValueType::Text)];
+
+/// Name of the parameter that chooses them.
+pub const BACKGROUND: &str = "background";
+
 /// The function.
-struct QuestdbExport;
+struct QuestdbExport {
+    queue: Arc<Queue>,
+}
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    TableFunctionBuilder::new(NAME, signature(), QuestdbExport)
+pub fn register(extension: &Extension, queue: &Arc<Queue>) -> Result<()> {
+    TableFunctionBuilder::new(NAME, signature(), QuestdbExport { queue: Arc::clone(queue) })
         .with_projection_pushdown(true)
         .with_progress()
         .register(extension)
@@ -86,14 +104,16 @@ fn signature() -> SignatureBuilder {
         .param(resolve::table_name_parameter())
         .param(optional("columns"))
         .param(optional("from_ts"))
-        .param(optional("to_ts"));
+        .param(optional("to_ts"))
+        .param(named(BACKGROUND, false));
     option_names().fold(signature, |signature, name| signature.param(optional(name))).documentation(
         FunctionDocumentationBuilder::new()
             .description(format!(
                 "Writes a QuestDB table as Parquet files, straight from its directory, and returns one row for each \
                  finished row group. {} destination: directory of the new files; a single file gets its name with \
                  .parquet. columns: names of the columns to write, in this order. from_ts: first timestamp of the rows to \
-                 write. to_ts: first timestamp behind them. {} The files appear when all of them are complete: run it \
+                 write. to_ts: first timestamp behind them. background: answers at once with the id of a job, which \
+                 questdb_exports, questdb_export_log and questdb_export_cancel know (default false). {} The files appear when all of them are complete: run it \
                  without LIMIT.",
                 resolve::PATH_HELP,
                 option_help()
@@ -104,8 +124,18 @@ fn signature() -> SignatureBuilder {
                 "FROM questdb_export('db', 'out', table_name := 'trades', row_group_size := 1000000, \
                  compression_codec := 'zstd', partition_by := 'month')",
             )
+            .add_example("In the background", "FROM questdb_export('db/trades~12', 'out/trades', background := true)")
             .add_category("questdb"),
     )
+}
+
+/// The result columns of a call.
+fn columns(bound: &BindData) -> &'static [(&'static str, ValueType)] {
+    if bound.background {
+        BACKGROUND_COLUMNS
+    } else {
+        COLUMNS
+    }
 }
 
 impl TableFunctionCallbacks for QuestdbExport {
@@ -122,7 +152,7 @@ impl TableFunctionCallbacks for QuestdbExport {
         guard(|| {
             test_panic("export bind");
             let bound = bind::bind(context, Arguments::new(NAME, arguments))?;
-            for (name, value_type) in COLUMNS {
+            for (name, value_type) in columns(&bound) {
                 handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
             }
             handle.set_order(OrderPreservation::None)?;
@@ -139,7 +169,7 @@ impl TableFunctionCallbacks for QuestdbExport {
         guard(|| {
             let projection =
                 (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
-            let global = GlobalState::new(bound, context, projection)?;
+            let global = GlobalState::new(bound, &self.queue, session::threads(context)?, projection)?;
             let threads = global.threads();
             Ok((Some(global), Some(threads)))
         })
@@ -152,12 +182,12 @@ impl TableFunctionCallbacks for QuestdbExport {
         _context: &Context,
         _columns: InitColumnData<'_>,
     ) -> Result<Option<Self::LocalState>> {
-        guard(|| Ok(global.map(GlobalState::local)))
+        guard(|| Ok(global.and_then(GlobalState::local)))
     }
 
     fn exec(
         &self,
-        _bound: &Self::BindData,
+        bound: &Self::BindData,
         global: Option<&Self::GlobalState>,
         local: Option<&mut Self::LocalState>,
         context: &Context,
@@ -166,9 +196,9 @@ impl TableFunctionCallbacks for QuestdbExport {
     ) -> Result<()> {
         guard(|| {
             test_panic("export exec");
-            let (Some(global), Some(local)) = (global, local) else { return Ok(()) };
+            let Some(global) = global else { return Ok(()) };
             let rows = global.next(local)?;
-            write_rows(context, &output, COLUMNS, global.projection(), &rows)
+            write_rows(context, &output, columns(bound), global.projection(), &rows)
         })
     }
 

@@ -1,46 +1,44 @@
-//! An export in progress.
+//! An export in progress, on any threads: DuckDB's, or those of a job.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::ArrayRef;
-use duckdb_neo::connection::Context;
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::{Layout, Mode, PartitionUnit};
 use questdb_parquet::sink::{LocalSink, PathOf, Shape};
-use questdb_parquet::{Export, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult};
+use questdb_parquet::{Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult};
 use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
 
-use super::bind::BindData;
+use super::bind::Request;
 use super::columns::Columns;
 use super::partitions::{are_several, groups};
 use crate::duckdb::errors::{export_error, to_duckdb};
 use crate::duckdb::listing::Cell;
-use crate::duckdb::session;
 use crate::duckdb::vectors::CHUNK_ROWS;
+use crate::jobs::{Job, JobSink};
 
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 32_768;
 
-/// New starts that a conflict before the first row may cause.
-const MOST_STARTS: u32 = 5;
+/// Starts that conflicts may cause.
+pub const MOST_STARTS: u32 = 5;
 
 /// What one thread keeps.
 pub struct LocalState {
     reader: Reader,
 }
 
-/// What all threads share.
-pub struct GlobalState {
+/// What all threads share. Dropped before the end, it leaves nothing behind.
+pub struct Run {
+    job: Arc<Job>,
     columns: Columns,
     dictionaries: Vec<Option<ArrayRef>>,
     scanner: Arc<Scanner>,
     threads: usize,
-    /// Declared columns that are wanted.
-    projection: Vec<usize>,
     paths: Paths,
     work: Work,
     state: Mutex<State>,
@@ -65,6 +63,8 @@ struct State {
     exhausted: bool,
     /// The first failure; those of other threads are its consequences.
     failure: Option<Error>,
+    /// The published files.
+    result: Option<ExportResult>,
 }
 
 /// Where files will be when they are published.
@@ -73,28 +73,26 @@ struct Paths {
     path_of: PathOf,
 }
 
-impl GlobalState {
-    /// Plans the export and makes its staging directory.
-    pub fn new(bound: &BindData, context: &Context, projection: Vec<usize>) -> Result<Self> {
-        let threads = session::threads(context)?;
+impl Run {
+    /// Plans the export of `job` and makes its staging directory. A server that gets in the way meanwhile makes it begin
+    /// again.
+    pub fn new(request: &Request, threads: usize, job: &Arc<Job>) -> Result<Self> {
         let mut starts = 0;
         loop {
             starts += 1;
-            match Self::start(bound, threads, projection.clone()) {
-                Err(error) if error.code == DuckDBError::DatabaseTransaction && starts < MOST_STARTS => {
-                    std::thread::sleep(std::time::Duration::from_millis(1 << starts));
-                }
+            match Self::start(request, threads, job) {
+                Err(error) if is_conflict(&error) && starts < MOST_STARTS => pause(starts),
                 outcome => return outcome,
             }
         }
     }
 
-    fn start(bound: &BindData, threads: usize, projection: Vec<usize>) -> Result<Self> {
+    fn start(bound: &Request, threads: usize, job: &Arc<Job>) -> Result<Self> {
         let (snapshot, columns) = bound.snapshot()?;
         let dictionaries = columns.dictionaries(&snapshot)?;
         let projected: Vec<Projected> =
             columns.list.iter().map(|column| Projected::Column(column.index)).collect();
-        let plan = bound.plan(&columns)?;
+        let plan = bound.plan(&columns, job.cancel_token())?;
         let options = &bound.options;
         let rotates = options.rotation.row_groups.is_some() || options.rotation.bytes.is_some();
         let rows = options.row_group.rows.filter(|_| bound.is_planned());
@@ -127,7 +125,7 @@ impl GlobalState {
         };
         let paths = Paths { shape, path_of: sink.paths() };
         let parallel = scanner.parallelism().min(threads.max(1));
-        let sink = Box::new(sink);
+        let sink = Box::new(JobSink::new(Box::new(sink), job));
         let (work, threads) = match rows {
             Some(_) => {
                 let writer = Box::new(OrderedWriter::new(&plan, sink, bound.unit, 2 * threads));
@@ -139,11 +137,11 @@ impl GlobalState {
             }
         };
         Ok(Self {
+            job: Arc::clone(job),
             columns,
             dictionaries,
             scanner,
             threads,
-            projection,
             paths,
             work,
             state: Mutex::default(),
@@ -156,11 +154,6 @@ impl GlobalState {
         self.threads
     }
 
-    /// Declared columns that are wanted.
-    pub fn projection(&self) -> &[usize] {
-        &self.projection
-    }
-
     /// From 0 to 1.
     pub fn progress(&self) -> f64 {
         self.scanner.progress()
@@ -171,8 +164,8 @@ impl GlobalState {
         LocalState { reader: Reader::new(&self.scanner) }
     }
 
-    /// The next rows of the result; none at the end.
-    pub fn next(&self, local: &mut LocalState) -> Result<Vec<Vec<Cell>>> {
+    /// The next row groups that were written; none at the end.
+    pub fn next(&self, local: &mut LocalState) -> Result<Vec<RowGroupResult>> {
         loop {
             let rows = self.take_ready();
             if !rows.is_empty() {
@@ -217,11 +210,14 @@ impl GlobalState {
         state.active = state.active.saturating_sub(1);
         let more = encoded?;
         state.exhausted |= !more;
-        state.ready.extend(writer.take_results());
+        let written = writer.take_results();
+        self.job.record(&written, self.progress());
+        state.ready.extend(written);
         let last = state.exhausted && state.active == 0 && !self.finished.load(Ordering::Acquire);
         drop(state);
         if last {
-            writer.finish().map_err(export_error)?;
+            let result = writer.finish().map_err(export_error)?;
+            self.state().result = Some(result);
             self.finished.store(true, Ordering::Release);
         }
         Ok(more)
@@ -261,13 +257,13 @@ impl GlobalState {
             export.write(&batch).map_err(export_error)?;
             let written = export.take_results();
             if !written.is_empty() {
-                self.state().ready.extend(written);
+                self.written(written);
                 return Ok(true);
             }
         }
         if let Some(export) = slot.take() {
-            let result = export.finish_with(|written| self.state().ready.extend(written));
-            result.map_err(export_error)?;
+            let result = export.finish_with(|written| self.written(written));
+            self.state().result = Some(result.map_err(export_error)?);
             self.finished.store(true, Ordering::Release);
         }
         Ok(true)
@@ -278,10 +274,9 @@ impl GlobalState {
     }
 
     /// Stops the other threads, and returns the error that came first.
-    fn fail(&self, error: Error) -> Error {
+    pub fn fail(&self, error: Error) -> Error {
         let mut state = self.state();
-        let first = state.failure.get_or_insert_with(|| Error { message: error.message.clone(), ..error });
-        let error = Error { code: first.code, message: first.message.clone() };
+        let error = copy(state.failure.get_or_insert(error));
         state.exhausted = true;
         state.ready.clear();
         drop(state);
@@ -289,7 +284,8 @@ impl GlobalState {
         error
     }
 
-    fn abort(&self) {
+    /// Stops all threads and drops what was written.
+    pub fn abort(&self) {
         match &self.work {
             Work::Planned { plan, writer, .. } => {
                 plan.control.fail(questdb_parquet::Error::cancelled());
@@ -303,15 +299,30 @@ impl GlobalState {
         }
     }
 
-    fn take_ready(&self) -> Vec<Vec<Cell>> {
+    /// The published files; once.
+    pub fn take_result(&self) -> Option<ExportResult> {
+        self.state().result.take()
+    }
+
+    /// What went wrong first.
+    pub fn failure(&self) -> Option<Error> {
+        self.state().failure.as_ref().map(copy)
+    }
+
+    fn take_ready(&self) -> Vec<RowGroupResult> {
         let mut state = self.state();
         let count = state.ready.len().min(CHUNK_ROWS);
         let rows: Vec<RowGroupResult> = state.ready.drain(..count).collect();
-        drop(state);
-        rows.into_iter().map(|row| self.cells(row)).collect()
+        rows
     }
 
-    fn cells(&self, row: RowGroupResult) -> Vec<Cell> {
+    fn written(&self, groups: Vec<RowGroupResult>) {
+        self.job.record(&groups, self.progress());
+        self.state().ready.extend(groups);
+    }
+
+    /// The result row of a row group.
+    pub fn cells(&self, row: RowGroupResult) -> Vec<Cell> {
         let path = (self.paths.path_of)(&row.relative, self.paths.shape);
         vec![
             Cell::Text(path.to_string_lossy().into_owned()),
@@ -324,10 +335,24 @@ impl GlobalState {
     }
 }
 
-impl Drop for GlobalState {
+impl Drop for Run {
     fn drop(&mut self) {
         if !self.finished.load(Ordering::Acquire) {
             self.abort();
         }
     }
+}
+
+/// Whether the same export can succeed with a newer state of the table.
+pub fn is_conflict(error: &Error) -> bool {
+    error.code == DuckDBError::DatabaseTransaction
+}
+
+/// Waits before another start.
+pub fn pause(starts: u32) {
+    std::thread::sleep(std::time::Duration::from_millis(1 << starts.min(6)));
+}
+
+fn copy(error: &Error) -> Error {
+    Error { code: error.code, message: error.message.clone() }
 }

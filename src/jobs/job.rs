@@ -1,0 +1,429 @@
+//! One export: what it is, how far it is, and the one place where its state changes.
+//!
+//! ```text
+//! Queued ──► Running ──► Publishing ──► Over
+//!    └──────────┴── cancel, error ───────┘
+//! ```
+//!
+//! A cancelled job writes nothing under a final name: publishing begins only if nobody has cancelled, and who cancels later
+//! waits for the outcome.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use duckdb_neo::error::{DuckDBError, Error};
+use questdb_parquet::{ExportResult, FileResult, RowGroupResult};
+
+use super::destination;
+use super::id::JobId;
+use super::log::{self, LogRow};
+use super::metrics::resident_bytes;
+use super::phase::{Phase, Status};
+use super::settings::Settings;
+
+/// What the server writes when a user cancels.
+pub const BY_USER: &str = "cancelled by user";
+
+/// How long a cancellation waits for files that are being published.
+const MOST_PUBLISHING: Duration = Duration::from_secs(10);
+
+/// What is exported, and where to.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The table; none for a query.
+    pub table_name: Option<String>,
+    /// The destination as it is shown. Never with credentials.
+    pub destination: String,
+    /// The destination as it is compared with those of other exports.
+    pub key: String,
+    /// In an object store.
+    pub is_remote: bool,
+    /// `single_file` or `multi_file`, when it was said.
+    pub mode: Option<&'static str>,
+    /// Whether time and memory are shown.
+    pub include_metrics: bool,
+}
+
+/// What a successful export left.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Paths of the files.
+    pub files: Vec<String>,
+    /// Where they are: the one file, or their directory with a slash behind it; empty when there are none.
+    pub path: String,
+    /// Row groups of all files.
+    pub row_groups: u64,
+    /// Rows of all files.
+    pub rows: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Encoded bytes of all row groups before compression.
+    pub uncompressed: u64,
+    /// Mean of the same of a row group.
+    pub average_row_group_bytes: u64,
+}
+
+impl Summary {
+    fn new(result: &ExportResult, destination: &str) -> Self {
+        let shown = |file: &FileResult| destination::shown(&file.path.to_string_lossy());
+        let files: Vec<String> = result.files.iter().map(shown).collect();
+        let directory = format!("{}/", destination.trim_end_matches('/'));
+        let path = match files.as_slice() {
+            [] => String::new(),
+            [only] if !only.starts_with(&directory) => only.clone(),
+            _ => directory,
+        };
+        Self {
+            files,
+            path,
+            row_groups: result.row_groups.len() as u64,
+            rows: result.rows,
+            bytes: result.bytes,
+            uncompressed: result.uncompressed,
+            average_row_group_bytes: result.average_row_group_bytes(),
+        }
+    }
+}
+
+/// How an export ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// With files.
+    Finished(Arc<Summary>),
+    /// With an error.
+    Failed(String),
+    /// By somebody; why.
+    Cancelled(String),
+}
+
+impl Outcome {
+    fn status(&self) -> Status {
+        match self {
+            Self::Finished(_) => Status::Finished,
+            Self::Failed(_) => Status::Failed,
+            Self::Cancelled(_) => Status::Cancelled,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Queued,
+    Running,
+    Publishing,
+    Over,
+}
+
+struct State {
+    stage: Stage,
+    phase: Phase,
+    begun: Option<(i64, Instant)>,
+    ended: Option<(i64, Duration)>,
+    outcome: Option<Outcome>,
+    /// Why it was cancelled.
+    reason: &'static str,
+}
+
+/// A job as it is at one moment.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// `queued`, `running`, `finished`, `failed` or `cancelled`.
+    pub status: &'static str,
+    /// The step at work, or the last one.
+    pub phase: &'static str,
+    /// When it began.
+    pub begun: Option<i64>,
+    /// When it ended.
+    pub ended: Option<i64>,
+    /// How long it ran, or has run.
+    pub elapsed: Option<Duration>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// An export.
+pub struct Job {
+    id: JobId,
+    description: Description,
+    settings: Settings,
+    cancel: Arc<AtomicBool>,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    row_groups: AtomicU64,
+    /// Bits of an `f64`, from 0 to 100.
+    progress: AtomicU64,
+    rss_peak: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Job {
+    /// A job that has not begun.
+    pub fn new(description: Description, settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            id: JobId::new(),
+            description,
+            settings: settings.clone(),
+            cancel: Arc::default(),
+            rows: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            row_groups: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            rss_peak: AtomicU64::new(0),
+            state: Mutex::new(State {
+                stage: Stage::Queued,
+                phase: Phase::WaitToRun,
+                begun: None,
+                ended: None,
+                outcome: None,
+                reason: BY_USER,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// What it exports.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The table's name, as the server gives one to a query.
+    pub fn table_name(&self) -> String {
+        self.description.table_name.clone().unwrap_or_else(|| format!("copy.{}", self.id))
+    }
+
+    /// True when it must stop.
+    pub fn cancel_token(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancel)
+    }
+
+    /// Whether it must stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Acquire)
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.state().stage == Stage::Over
+    }
+
+    /// Rows, bytes and row groups written.
+    pub fn written(&self) -> (u64, u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.rows), read(&self.bytes), read(&self.row_groups))
+    }
+
+    /// Percent of the planned rows.
+    pub fn progress(&self) -> f64 {
+        f64::from_bits(self.progress.load(Ordering::Relaxed))
+    }
+
+    /// Largest memory of the process that was seen while it ran.
+    pub fn rss_peak(&self) -> Option<u64> {
+        Some(self.rss_peak.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
+    /// Counts row groups that were written; `part` of all rows, from 0 to 1, was read by now.
+    pub fn record<'a>(&self, written: impl IntoIterator<Item = &'a RowGroupResult>, part: f64) {
+        for group in written {
+            self.rows.fetch_add(group.rows, Ordering::Relaxed);
+            self.bytes.fetch_add(group.bytes, Ordering::Relaxed);
+            self.row_groups.fetch_add(1, Ordering::Relaxed);
+        }
+        self.progress.store((part * 100.0).clamp(0.0, 100.0).to_bits(), Ordering::Relaxed);
+        self.sample_memory();
+    }
+
+    /// Forgets what was written: the export begins again with a newer state of the table.
+    pub fn begin_again(&self) {
+        for counter in [&self.rows, &self.bytes, &self.row_groups, &self.progress] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn sample_memory(&self) {
+        if self.description.include_metrics {
+            self.rss_peak.fetch_max(resident_bytes().unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    /// How it stands now.
+    pub fn view(&self) -> View {
+        let state = self.state();
+        let status = match (&state.outcome, state.stage) {
+            (Some(outcome), _) => outcome.status().name(),
+            (None, Stage::Queued) => "queued",
+            (None, _) => "running",
+        };
+        let elapsed = state.ended.map(|(_, elapsed)| elapsed);
+        View {
+            status,
+            phase: state.phase.name(),
+            begun: state.begun.map(|(at, _)| at),
+            ended: state.ended.map(|(at, _)| at),
+            elapsed: elapsed.or_else(|| state.begun.map(|(_, since)| since.elapsed())),
+            outcome: state.outcome.clone(),
+        }
+    }
+
+    /// Logs that it waits for its turn.
+    pub fn queued(&self) {
+        let state = self.state();
+        self.log(&state, Status::Started, Some("queued".to_owned()));
+    }
+
+    /// Its turn has come; `false` when it was cancelled before.
+    pub fn begin(&self) -> bool {
+        let mut state = self.state();
+        if state.stage != Stage::Queued {
+            return false;
+        }
+        self.log(&state, Status::Finished, Some(String::new()));
+        state.stage = Stage::Running;
+        state.begun = Some((log::now(), Instant::now()));
+        state.phase = match self.description.table_name {
+            Some(_) => Phase::ConvertingPartitions,
+            None => Phase::StreamSendingData,
+        };
+        self.log(&state, Status::Started, None);
+        drop(state);
+        self.sample_memory();
+        true
+    }
+
+    /// All rows are encoded: the files get their names next.
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub fn begin_publishing(&self) -> questdb_parquet::Result<()> {
+        let mut state = self.state();
+        if self.is_cancelled() {
+            return Err(questdb_parquet::Error::cancelled());
+        }
+        state.stage = Stage::Publishing;
+        self.log(&state, Status::Finished, None);
+        state.phase = if self.description.is_remote { Phase::SendingData } else { Phase::MoveFiles };
+        self.log(&state, Status::Started, None);
+        Ok(())
+    }
+
+    /// Logs that the step at work is done.
+    pub fn finish_phase(&self) {
+        let state = self.state();
+        self.log(&state, Status::Finished, None);
+    }
+
+    /// It has ended: with files, or with an error, which is a consequence of the cancellation if there was one.
+    pub fn end(&self, result: std::result::Result<&ExportResult, &Error>) {
+        let mut state = self.state();
+        if state.stage == Stage::Over {
+            return;
+        }
+        let outcome = match result {
+            Ok(result) => Outcome::Finished(Arc::new(Summary::new(result, &self.description.destination))),
+            Err(error) if self.is_cancelled() || error.code == DuckDBError::RuntimeInterrupt => {
+                Outcome::Cancelled(state.reason.to_owned())
+            }
+            Err(error) => Outcome::Failed(error.message.clone()),
+        };
+        self.sample_memory();
+        self.over(&mut state, outcome);
+    }
+
+    /// It has ended without a result, as nobody wants one any more.
+    pub fn abandon(&self, reason: &'static str) {
+        let mut state = self.state();
+        if state.stage != Stage::Over {
+            let reason = if self.is_cancelled() { state.reason } else { reason };
+            self.cancel.store(true, Ordering::Release);
+            self.over(&mut state, Outcome::Cancelled(reason.to_owned()));
+        }
+    }
+
+    /// Asks it to stop, and answers as the server does: `cancelled`, or how it had ended before.
+    pub fn cancel(&self, reason: &'static str) -> &'static str {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Over => {}
+            Stage::Queued => {
+                self.cancel.store(true, Ordering::Release);
+                self.over(&mut state, Outcome::Cancelled(reason.to_owned()));
+            }
+            Stage::Running => {
+                if !self.cancel.swap(true, Ordering::AcqRel) {
+                    state.reason = reason;
+                }
+                return Status::Cancelled.name();
+            }
+            Stage::Publishing => {
+                let over = |state: &mut State| state.stage != Stage::Over;
+                let waited = self.changed.wait_timeout_while(state, MOST_PUBLISHING, over);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        match &state.outcome {
+            Some(outcome) => outcome.status().name(),
+            None => "running",
+        }
+    }
+
+    fn over(&self, state: &mut State, outcome: Outcome) {
+        let elapsed = state.begun.map_or(Duration::ZERO, |(_, since)| since.elapsed());
+        state.ended = Some((log::now(), elapsed));
+        state.stage = Stage::Over;
+        let message = match &outcome {
+            Outcome::Finished(_) => {
+                state.phase = Phase::Success;
+                self.progress.store(100f64.to_bits(), Ordering::Relaxed);
+                None
+            }
+            Outcome::Failed(message) | Outcome::Cancelled(message) => Some(message.clone()),
+        };
+        let status = outcome.status();
+        state.outcome = Some(outcome);
+        self.log(state, status, message);
+        self.changed.notify_all();
+    }
+
+    fn log(&self, state: &State, status: Status, message: Option<String>) {
+        let (rows, bytes, _) = self.written();
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut row = LogRow {
+            ts: log::now(),
+            id: self.id.to_string(),
+            table_name: self.table_name(),
+            export_path: None,
+            num_exported_files: None,
+            phase: Cow::Borrowed(state.phase.name()),
+            status: Cow::Borrowed(status.name()),
+            message,
+            errors: if matches!(status, Status::Failed | Status::Cancelled) { -1 } else { 0 },
+            rows: number(rows),
+            bytes: number(bytes),
+            progress: self.progress(),
+        };
+        if let Some(Outcome::Finished(summary)) = &state.outcome {
+            row.export_path = Some(summary.path.clone());
+            row.num_exported_files = Some(number(summary.files.len() as u64));
+            row.rows = number(summary.rows);
+            row.bytes = number(summary.bytes);
+        }
+        log::append(row, self.settings.retention);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,306 @@
+"""Exports as jobs: in the background, cancelled, at the end of a database, of a process."""
+import os
+import random
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import duckdb
+import pytest
+
+from helpers import cases
+from helpers.cases import text
+
+# Slow enough to be interrupted on any machine: the whole table takes seconds.
+SLOW = "compression := 'brotli', compression_level := 11, row_group_size := 2000"
+FINAL = ("finished", "failed", "cancelled")
+PATIENCE = 60
+
+
+def start(con, case, destination, options=""):
+    """Starts an export in the background; returns its id."""
+    comma = ", " if options else ""
+    statement = f"FROM questdb_export({text(case.path)}, {text(destination)}, background := true{comma}{options})"
+    (job, shown, status), = con.execute(statement).fetchall()
+    assert (shown, status) == (str(destination), "queued") and re.fullmatch("[0-9a-f]{16}", job)
+    return job
+
+
+def status(con, job):
+    (found,), = con.execute("SELECT status FROM questdb_exports() WHERE id = ?", [job]).fetchall()
+    return found
+
+
+def until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.01)
+
+
+def wait(con, job):
+    until(lambda: status(con, job) in FINAL)
+    return status(con, job)
+
+
+def running(con, job):
+    until(lambda: status(con, job) != "queued")
+    assert status(con, job) == "running"
+
+
+def cancel(con, job):
+    (shown, answer), = con.execute(f"FROM questdb_export_cancel({text(job)})").fetchall()
+    assert shown == job
+    return answer
+
+
+def log(con, job):
+    return con.execute("SELECT phase, status FROM questdb_export_log() WHERE id = ? ORDER BY ts", [job]).fetchall()
+
+
+def phases(rows):
+    return {phase for phase, _ in rows}
+
+
+def test_a_background_export_writes_what_a_waiting_one_writes(con, tmp_path):
+    case = cases.case("trades_2m")
+    options = "row_group_size := 300000, partition_by := 'week'"
+    assert wait(con, start(con, case, tmp_path / "a", options)) == "finished"
+    con.execute(f"FROM questdb_export({text(case.path)}, {text(tmp_path / 'b')}, {options})").fetchall()
+    assert sorted(os.listdir(tmp_path / "a")) == sorted(os.listdir(tmp_path / "b"))
+    for name in os.listdir(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("options", ["", "row_group_size_bytes := 500000, partition_by := 'none'"])
+def test_rows_and_bytes_are_those_of_the_files(con, tmp_path, options):
+    case = cases.case("trades_2m")
+    job = start(con, case, tmp_path / "x", options)
+    assert wait(con, job) == "finished"
+    (rows, size, result), = con.execute(
+        "SELECT rows, bytes, export_result FROM questdb_exports() WHERE id = ?", [job]).fetchall()
+    assert rows == result["total_row_count"] == case.rows
+    assert size == sum(os.path.getsize(file) for file in result["files"])
+    counted = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [result["files"]]).fetchone()
+    assert counted == (case.rows,)
+
+
+def test_fifty_jobs_cancelled_at_random_leave_whole_files_or_none(con, tmp_path):
+    con.execute("SET questdb_export_max_jobs = 3")
+    case = cases.case("part_day")
+    slow = cases.case("trades_2m")
+    random.seed(7)
+    jobs = {}
+    for number in range(50):
+        table, options = (slow, SLOW) if number % 10 == 0 else (case, "row_group_size := 10")
+        jobs[start(con, table, tmp_path / f"d{number}", options)] = (table, tmp_path / f"d{number}")
+    answers = {}
+    for job in random.sample(sorted(jobs), 30):
+        time.sleep(random.random() / 20)
+        answers[job] = cancel(con, job)
+    for job, (table, _) in jobs.items():
+        if table is slow:
+            cancel(con, job)
+    for job, (table, destination) in jobs.items():
+        ended = wait(con, job)
+        assert ended in ("finished", "cancelled")
+        # What was answered is what became of it.
+        assert answers.get(job, ended) == ended
+        rows = log(con, job)
+        assert rows[-1][1] == ended
+        if ended == "finished":
+            assert rows[-1] == ("success", "finished")
+            count, = con.execute(f"SELECT count(*) FROM read_parquet({text(destination / '*.parquet')})").fetchone()
+            assert count == table.rows
+        else:
+            assert not destination.exists() and "success" not in phases(rows)
+    # A thread that still compresses a page holds its hidden directory.
+    until(lambda: not [name for name in os.listdir(tmp_path) if name.startswith(".")])
+
+
+def test_jobs_run_in_order_and_as_many_as_allowed(con, tmp_path):
+    case = cases.case("trades_2m")
+    jobs = [start(con, case, tmp_path / str(number), SLOW) for number in range(3)]
+    running(con, jobs[0])
+    assert [status(con, job) for job in jobs[1:]] == ["queued", "queued"]
+    assert cancel(con, jobs[0]) == "cancelled"
+    running(con, jobs[1])
+    assert status(con, jobs[2]) == "queued"
+    con.execute("SET questdb_export_max_jobs = 3")
+    more = start(con, case, tmp_path / "more", SLOW)
+    until(lambda: status(con, jobs[2]) == status(con, more) == "running")
+    for job in jobs[1:] + [more]:
+        assert cancel(con, job) == "cancelled"
+        assert wait(con, job) == "cancelled"
+    until(lambda: os.listdir(tmp_path) == [])
+
+
+def test_a_cancelled_job_stops_within_a_second_and_is_cancelled_twice(con, tmp_path):
+    job = start(con, cases.case("trades_2m"), tmp_path / "x", SLOW)
+    running(con, job)
+    started = time.monotonic()
+    assert cancel(con, job) == "cancelled"
+    assert wait(con, job) == "cancelled"
+    assert time.monotonic() - started < 1.5
+    assert cancel(con, job) == cancel(con, job.upper().lower()) == "cancelled"
+    assert not (tmp_path / "x").exists()
+    until(lambda: os.listdir(tmp_path) == [])
+
+
+def test_an_export_of_another_connection_can_be_cancelled(con, tmp_path):
+    case = cases.case("trades_2m")
+    failures = []
+
+    def export():
+        try:
+            con.cursor().execute(f"FROM questdb_export({text(case.path)}, {text(tmp_path / 'x')}, {SLOW})").fetchall()
+        except duckdb.Error as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=export)
+    thread.start()
+    find = "SELECT id FROM questdb_exports() WHERE destination = ? AND status = 'running'"
+    until(lambda: con.execute(find, [str(tmp_path / "x")]).fetchall())
+    (job,), = con.execute(find, [str(tmp_path / "x")]).fetchall()
+    assert cancel(con, job) == "cancelled"
+    thread.join(PATIENCE)
+    assert isinstance(failures[0], duckdb.InterruptException), failures
+    assert wait(con, job) == "cancelled" and os.listdir(tmp_path) == []
+
+
+def test_an_interrupt_and_a_limit_cancel_the_job_of_their_statement(con, tmp_path):
+    case = cases.case("trades_2m")
+    statement = f"FROM questdb_export({text(case.path)}, {text(tmp_path / 'x')}, {SLOW})"
+    con.execute(statement + " LIMIT 1").fetchall()
+    timer = threading.Timer(0.3, con.interrupt)
+    timer.start()
+    with pytest.raises(duckdb.InterruptException):
+        con.execute(statement).fetchall()
+    found = con.execute("SELECT status, message FROM questdb_exports() WHERE destination = ?",
+                        [str(tmp_path / "x")]).fetchall()
+    assert found == [("cancelled", "the statement was interrupted, or needed no more rows")] * 2
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupt_does_not_reach_a_job_in_the_background(con, tmp_path):
+    job = start(con, cases.case("trades_2m"), tmp_path / "x")
+    con.interrupt()
+    assert wait(con, job) == "finished"
+
+
+@pytest.mark.parametrize("other", [", background := true", ""])
+def test_a_destination_that_is_written_is_refused_with_the_id(con, tmp_path, other):
+    case = cases.case("trades_2m")
+    job = start(con, case, tmp_path / "x", SLOW)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for same in (tmp_path / "x", f"{tmp_path}/./x/", tmp_path / "link" / "x"):
+        with pytest.raises(duckdb.InvalidInputException, match=rf"duplicate export path: .* \[id={job}\]"):
+            con.execute(f"FROM questdb_export({text(case.path)}, {text(same)}{other})").fetchall()
+    # In another database of the process, too.
+    with cases.connect() as stranger, pytest.raises(duckdb.InvalidInputException, match=job):
+        stranger.execute(f"FROM questdb_export({text(case.path)}, {text(tmp_path / 'x')}{other})").fetchall()
+    assert cancel(con, job) == "cancelled" and wait(con, job) == "cancelled"
+    assert wait(con, start(con, case, tmp_path / "x")) == "finished"
+
+
+def test_a_job_that_fails_says_why(con, tmp_path):
+    case = cases.case("corrupt_column_missing")
+    job = start(con, case, tmp_path / "x")
+    assert wait(con, job) == "failed"
+    (message,), = con.execute("SELECT message FROM questdb_exports() WHERE id = ?", [job]).fetchall()
+    assert "column" in message and "file" in message
+    rows = con.execute("SELECT phase, status, message, errors FROM questdb_export_log() WHERE id = ?", [job]).fetchall()
+    assert rows[-1] == ("converting_partitions", "failed", message, -1)
+    assert cancel(con, job) == "failed" and os.listdir(tmp_path) == []
+
+
+def test_a_destination_that_appears_meanwhile_fails_the_job(con, tmp_path):
+    case = cases.case("trades_2m")
+    job = start(con, case, tmp_path / "x", "row_group_size := 50000")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "mine").write_text("")
+    assert wait(con, job) == "failed"
+    assert os.listdir(tmp_path) == ["x"] and os.listdir(tmp_path / "x") == ["mine"]
+
+
+def test_threads_of_a_job_are_a_setting(con, tmp_path):
+    con.execute("SET threads = 1; SET questdb_export_threads = 3")
+    workers = lambda: [name for name in names() if name.startswith("questdb-export")]
+
+    def names():
+        for task in os.listdir("/proc/self/task"):
+            try:
+                with open(f"/proc/self/task/{task}/comm") as comm:
+                    yield comm.read()
+            except FileNotFoundError:
+                pass
+
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("the system has no /proc")
+    until(lambda: workers() == [])
+    job = start(con, cases.case("trades_2m"), tmp_path / "x", SLOW)
+    # One that waits, and three that work.
+    until(lambda: len(workers()) == 4)
+    cancel(con, job)
+    wait(con, job)
+    until(lambda: workers() == [])
+
+
+def test_settings_belong_to_their_database(con, tmp_path):
+    with cases.connect() as other:
+        other.execute("SET questdb_export_max_jobs = 5")
+        assert con.execute("SELECT current_setting('questdb_export_max_jobs')").fetchone() == (1,)
+        case = cases.case("trades_2m")
+        mine = [start(con, case, tmp_path / f"a{number}", SLOW) for number in range(2)]
+        theirs = [start(other, case, tmp_path / f"b{number}", SLOW) for number in range(2)]
+        until(lambda: [status(con, job) for job in theirs] == ["running"] * 2)
+        assert status(con, mine[1]) == "queued"
+    # The other database was closed, and its jobs ended with it.
+    assert [status(con, job) for job in theirs] == ["cancelled"] * 2
+    (message,), = con.execute("SELECT DISTINCT message FROM questdb_exports() WHERE list_contains(?, id)",
+                              [theirs]).fetchall()
+    assert message == "the database was closed"
+    assert status(con, mine[0]) == "running"
+    for job in mine:
+        cancel(con, job)
+
+
+END = {
+    "close": "con.close()",
+    "exit": "sys.exit(0)",
+    "return": "pass",
+    "hard": "os._exit(0)",
+    "thread": "threading.Thread(target=con.close).start()",
+    "hold": "import builtins; builtins.kept = con",
+}
+
+
+@pytest.mark.parametrize("end", END)
+@pytest.mark.parametrize("stage", ["queued", "running"])
+def test_a_database_or_process_that_ends_ends_its_jobs(con, tmp_path, end, stage):
+    case = cases.case("trades_2m")
+    call = f"FROM questdb_export({text(case.path)}, {text('DEST')}, background := true, {SLOW})"
+    script = textwrap.dedent(f"""
+        import os, sys, threading, time
+        sys.path.insert(0, {str(cases.REPO / "test/python")!r})
+        from helpers import cases
+        con = cases.connect()
+        for number in range(3):
+            con.execute({call!r}.replace('DEST', {str(tmp_path)!r} + '/' + str(number)))
+        while {stage!r} == "running" and not con.execute(
+                "SELECT count(*) FROM questdb_exports() WHERE status = 'running' AND rows > 0").fetchone()[0]:
+            time.sleep(0.01)
+        {END[end]}
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    # Nothing under a final name; what a process left that ended hard, the next export to the place removes.
+    assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == []
+    if end in ("close", "thread"):
+        assert os.listdir(tmp_path) == []
+    for number in range(3):
+        assert wait(con, start(con, cases.case("part_day"), tmp_path / str(number))) == "finished"
+    assert sorted(os.listdir(tmp_path)) == ["0", "1", "2"]
