@@ -13,8 +13,11 @@ pub fn bit_width(largest: u32) -> u8 {
     (32 - largest.leading_zeros()).max(1) as u8
 }
 
-/// Encodes values below `2^width`.
+/// Encodes values below `2^width`. No values are a run of no literals: the server's reader does without none.
 pub fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
+    if values.is_empty() {
+        return varint(1, out);
+    }
     let mut literals = 0;
     let mut at = 0;
     while let Some(rest) = values.get(at..).filter(|rest| !rest.is_empty()) {

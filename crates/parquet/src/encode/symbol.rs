@@ -5,7 +5,8 @@
 //! data page         definition levels | bit width | keys, RLE / bit-packed
 //! ```
 //!
-//! A chunk of NULLs has a dictionary of no values and pages of levels and a bit width of 1, as the server writes it.
+//! A page of NULLs is levels, a bit width of 0 and a run of no literals, as the server writes it: its reader takes no other
+//! form. A chunk of NULLs has a dictionary of no values.
 
 use std::sync::Arc;
 
@@ -179,7 +180,7 @@ impl SymbolEncoder {
                 rle::encode_bits(&self.valid, self.rows, &mut levels);
             }
         }
-        let width = rle::bit_width(self.keys.iter().copied().max().unwrap_or(0));
+        let width = self.keys.iter().copied().max().map_or(0, rle::bit_width);
         let mut values = Vec::with_capacity(self.keys.len() * usize::from(width) / 8 + 16);
         values.push(width);
         rle::encode(&self.keys, width, &mut values);
