@@ -1,5 +1,7 @@
 //! Formats of `COPY`.
 
+mod json_types;
+mod questdb_jsonl;
 mod questdb_parquet;
 mod types;
 
@@ -7,5 +9,6 @@ use duckdb_neo::{extension::Extension, Result};
 
 /// Registers the formats.
 pub fn register(extension: &Extension) -> Result<()> {
-    questdb_parquet::register(extension)
+    questdb_parquet::register(extension)?;
+    questdb_jsonl::register(extension)
 }

@@ -1,4 +1,4 @@
-//! `COPY … TO … (FORMAT questdb_parquet, …)`.
+//! `COPY … TO … (FORMAT questdb_parquet, …)`, and what it shares with `FORMAT questdb_jsonl`.
 //!
 //! The API calls a format on one thread for a single file, so its callbacks only convert rows to Arrow and hand them
 //! over; the writer's own threads encode. Options of DuckDB's engine (PARTITION_BY, PER_THREAD_OUTPUT, …) never arrive
@@ -22,17 +22,15 @@ use duckdb_neo::copy_function::{
 };
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::{extension::Extension, Result};
-use questdb_parquet::options::{find, Context as OptionsOf, Existing, Mode, PartitionUnit};
+use questdb_parquet::options::{find, Context as OptionsOf, Existing, Format, Mode, PartitionUnit};
 use questdb_parquet::sink::LocalSink;
 use questdb_parquet::{Export, ExportResult, Options, Plan};
 
+use super::json_types::JsonSession;
 use super::types::Target;
 use crate::duckdb::errors::{export_error, guard};
 use crate::duckdb::options::option_value;
 use crate::duckdb::{arrow, paths, session};
-
-/// Name of the format.
-const NAME: &str = "questdb_parquet";
 
 /// Rows of an array: small enough for 2 GiB of text in it.
 const ARRAY_ROWS: usize = 16_384;
@@ -40,11 +38,17 @@ const ARRAY_ROWS: usize = 16_384;
 /// Rows that DuckDB collects before they are handed over.
 const BATCH_ROWS: usize = 61_440;
 
-struct QuestdbParquet;
+/// A format of COPY.
+pub struct CopyTo {
+    /// Its name.
+    pub name: &'static str,
+    /// What it writes.
+    pub format: Format,
+}
 
 /// Registers the format.
 pub fn register(extension: &Extension) -> Result<()> {
-    CopyFunctionBuilder::new(NAME, QuestdbParquet)
+    CopyFunctionBuilder::new("questdb_parquet", CopyTo { name: "questdb_parquet", format: Format::Parquet })
         .with_fallback_extension("parquet")
         .with_statistics()
         .register(extension)
@@ -74,13 +78,13 @@ pub struct InitData {
     result: Mutex<Option<ExportResult>>,
 }
 
-impl CopyToFunctionCallbacks for QuestdbParquet {
+impl CopyToFunctionCallbacks for CopyTo {
     type InitData = InitData;
     type BindData = BindData;
     type BatchData = Mutex<Vec<RecordBatch>>;
 
     fn bind(&self, context: &Context, info: &CopyToBindInfo) -> Result<Self::BindData> {
-        guard(|| bind(context, info))
+        guard(|| bind(self, context, info))
     }
 
     fn init(&self, context: &Context, bound: &Self::BindData, file_path: &str) -> Result<Self::InitData> {
@@ -112,7 +116,7 @@ impl CopyToFunctionCallbacks for QuestdbParquet {
             let arrays = arrow::export(context, &names, input, ARRAY_ROWS)?;
             let batches = arrays.iter().map(|array| {
                 let columns = bound.targets.iter().zip(array.columns());
-                let columns = columns.map(|(target, column)| target.convert(column));
+                let columns = columns.map(|(target, column)| target.convert(context, column));
                 let rows = RecordBatchOptions::new().with_row_count(Some(array.len()));
                 let columns = columns.collect::<Result<Vec<_>>>()?;
                 RecordBatch::try_new_with_options(Arc::clone(&bound.schema), columns, &rows)
@@ -165,7 +169,7 @@ impl CopyToFunctionCallbacks for QuestdbParquet {
     }
 }
 
-impl CopyToStatisticsCallbacks for QuestdbParquet {
+impl CopyToStatisticsCallbacks for CopyTo {
     fn statistics(
         &self,
         _context: &Context,
@@ -178,8 +182,15 @@ impl CopyToStatisticsCallbacks for QuestdbParquet {
     }
 }
 
-fn bind(context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
+fn bind(copy: &CopyTo, context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
     let mut given = Vec::new();
+    let json = match copy.format {
+        Format::Parquet => None,
+        Format::Jsonl => {
+            given.push(("format".to_owned(), "jsonl".into()));
+            Some(JsonSession::of(context)?)
+        }
+    };
     for index in 0..info.option_count()? {
         let (name, value) = info.get_option(index)?;
         given.push((name.to_owned(), option_value(context, name, &value)?));
@@ -194,11 +205,12 @@ fn bind(context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
     let mut fields = Vec::new();
     for index in 0..info.column_count()? {
         let (name, logical_type) = info.get_column(index)?;
-        let target = Target::new(&logical_type).map_err(|type_text| Error {
+        let target = Target::new(&logical_type, json.as_ref()).map_err(|type_text| Error {
             code: DuckDBError::QueryNotImplemented,
             message: format!(
-                "Column \"{name}\" has type {type_text}, which format {NAME} cannot write\nCast it to VARCHAR, or leave \
-                 it out."
+                "Column \"{name}\" has type {type_text}, which format {} cannot write\nCast it to VARCHAR, or leave it \
+                 out.",
+                copy.name
             ),
         })?;
         fields.push(target.field(name, true));
@@ -207,6 +219,7 @@ fn bind(context: &Context, info: &CopyToBindInfo) -> Result<BindData> {
     let schema = Arc::new(Schema::new(fields));
     options.exact_path = true;
     let path = paths::expand(context, &info.file_path()?)?;
+    options.compress_by_name(&path);
     if has_several_files(&options) {
         LocalSink::check(Path::new(&path), &options).map_err(export_error)?;
     } else {

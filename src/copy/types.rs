@@ -1,10 +1,9 @@
-//! DuckDB's types → the Arrow types that are written, as DuckDB's own Parquet writer maps them.
+//! DuckDB's types → the Arrow types that are written, as DuckDB's own writers of Parquet and JSON map them.
 //!
 //! What the Arrow exporter hands over depends on the session (`arrow_lossless_conversion`, `arrow_large_buffer_size`,
 //! `produce_arrow_string_view`, `arrow_output_list_view`, `arrow_output_version`); what is written must not. So each column
 //! has a [`Target`], made from its DuckDB type alone, that takes every form.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -20,9 +19,12 @@ use arrow_array::{
 };
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, FieldRef, Fields, TimeUnit};
+use duckdb_neo::connection::Context;
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::{Error, Result};
-use questdb_parquet::schema::ANNOTATION;
+use questdb_parquet::annotation;
+
+use super::json_types::{JsonSession, JsonTarget};
 
 /// How values of one DuckDB type are written.
 #[derive(Debug, Clone)]
@@ -68,29 +70,40 @@ pub enum Target {
     List(Box<Target>),
     /// Lists of one length.
     Array(Box<Target>, i32),
-    /// Named members.
-    Struct(Vec<(String, Target)>),
+    /// Members.
+    Struct {
+        /// Name and target of each.
+        members: Vec<(String, Target)>,
+        /// They have no names.
+        tuple: bool,
+    },
     /// Keys and values.
     Map(Box<Target>, Box<Target>),
-}
-
-/// The annotation of a field whose Arrow type does not say it.
-fn annotated(field: Field, annotation: Option<&str>) -> Field {
-    match annotation {
-        Some(text) => field.with_metadata(HashMap::from([(ANNOTATION.to_owned(), text.to_owned())])),
-        None => field,
-    }
+    /// What JSON can say and Parquet cannot.
+    Json(JsonTarget),
 }
 
 impl Target {
-    /// The target of `logical_type`; an error names the type when it cannot be written.
-    pub fn new(logical_type: &LogicalType) -> std::result::Result<Self, String> {
+    /// The target of `logical_type`, for JSON with a session, for Parquet without; an error names the type when it cannot be written.
+    pub fn new(
+        logical_type: &LogicalType,
+        session: Option<&JsonSession>,
+    ) -> std::result::Result<Self, String> {
         let text = || logical_type.to_text().unwrap_or_else(|_| "of an unknown type".to_owned());
         let id = logical_type.id().map_err(|_| text())?;
-        Self::of(logical_type, id).map_err(|error| error.unwrap_or_else(text))
+        if let Some(session) = session {
+            if let Some(target) = JsonTarget::of(id, session)? {
+                return Ok(Self::Json(target));
+            }
+        }
+        Self::of(logical_type, id, session).map_err(|error| error.unwrap_or_else(text))
     }
 
-    fn of(logical_type: &LogicalType, id: LogicalTypeID) -> std::result::Result<Self, Option<String>> {
+    fn of(
+        logical_type: &LogicalType,
+        id: LogicalTypeID,
+        session: Option<&JsonSession>,
+    ) -> std::result::Result<Self, Option<String>> {
         use LogicalTypeID as T;
         let params = || logical_type.get_params().map_err(|_| None);
         let types = || -> std::result::Result<Vec<(String, LogicalType)>, Option<String>> {
@@ -102,7 +115,7 @@ impl Target {
         let child = |index: usize| -> std::result::Result<Box<Self>, Option<String>> {
             let types = types()?;
             let (_, inner) = types.get(index).ok_or(None)?;
-            Ok(Box::new(Self::new(inner).map_err(Some)?))
+            Ok(Box::new(Self::new(inner, session).map_err(Some)?))
         };
         let number = |index: usize| -> std::result::Result<i64, Option<String>> {
             let numbers = params()?;
@@ -152,10 +165,14 @@ impl Target {
             T::List => Self::List(child(0)?),
             T::Array => Self::Array(child(0)?, i32::try_from(number(1)?).map_err(|_| None)?),
             T::Map => Self::Map(child(0)?, child(1)?),
-            T::Struct => {
+            // Parquet's members have names.
+            T::Tuple if session.is_none() => return Err(None),
+            T::Struct | T::Tuple => {
                 let members = types()?.into_iter();
-                let members = members.map(|(name, inner)| Ok((name, Self::new(&inner).map_err(Some)?)));
-                Self::Struct(members.collect::<std::result::Result<_, Option<String>>>()?)
+                let members =
+                    members.map(|(name, inner)| Ok((name, Self::new(&inner, session).map_err(Some)?)));
+                let members = members.collect::<std::result::Result<Vec<_>, Option<String>>>()?;
+                Self::Struct { members, tuple: id == T::Tuple }
             }
             _ => return Err(None),
         })
@@ -182,25 +199,32 @@ impl Target {
             Self::Null => DataType::Int32,
             Self::List(item) => DataType::List(item.field("element", true)),
             Self::Array(item, length) => DataType::FixedSizeList(item.field("element", true), *length),
-            Self::Struct(members) => DataType::Struct(struct_fields(members)),
+            Self::Struct { members, .. } => DataType::Struct(struct_fields(members)),
             Self::Map(key, value) => DataType::Map(entries(key, value), false),
+            Self::Json(target) => target.data_type(),
         }
     }
 
     /// A field of this type.
     pub fn field(&self, name: &str, nullable: bool) -> FieldRef {
-        let annotation = match self {
-            Self::Uuid => Some("uuid"),
-            Self::Interval => Some("interval"),
-            Self::TimeTz => Some("time_utc"),
-            Self::Text { json: true } => Some("json"),
+        let mark = match self {
+            Self::Uuid => Some(annotation::UUID),
+            Self::Interval => Some(annotation::INTERVAL),
+            Self::TimeTz => Some(annotation::TIME_UTC),
+            Self::Text { json: true } => Some(annotation::JSON),
+            Self::Struct { tuple: true, .. } => Some(annotation::TUPLE),
+            Self::Json(target) => target.annotation(),
             _ => None,
         };
-        Arc::new(annotated(Field::new(name, self.data_type(), nullable), annotation))
+        let field = Field::new(name, self.data_type(), nullable);
+        Arc::new(match mark {
+            Some(mark) => annotation::put(field, mark),
+            None => field,
+        })
     }
 
     /// Brings an array, in whatever form the session's settings make, to [`Self::data_type`].
-    pub fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
+    pub fn convert(&self, context: &Context, array: &ArrayRef) -> Result<ArrayRef> {
         let odd = || {
             Error::internal(format!(
                 "DuckDB gave {} where {} is written",
@@ -283,18 +307,18 @@ impl Target {
             Self::Null => new_null_array(&DataType::Int32, array.len()),
             Self::List(item) => {
                 let (offsets, values) = list_parts(array).ok_or_else(odd)?;
-                let values = item.convert(&values)?;
+                let values = item.convert(context, &values)?;
                 built(ListArray::try_new(item.field("element", true), offsets, values, nulls()))?
             }
             Self::Array(item, length) => {
                 let list = array.as_fixed_size_list_opt().ok_or_else(odd)?;
-                let values = item.convert(list.values())?;
+                let values = item.convert(context, list.values())?;
                 built(FixedSizeListArray::try_new(item.field("element", true), *length, values, nulls()))?
             }
-            Self::Struct(members) => {
+            Self::Struct { members, .. } => {
                 let given = array.as_struct_opt().ok_or_else(odd)?;
                 let columns = members.iter().zip(given.columns());
-                let columns = columns.map(|((_, member), column)| member.convert(column));
+                let columns = columns.map(|((_, member), column)| member.convert(context, column));
                 let columns = columns.collect::<Result<Vec<_>>>()?;
                 built(StructArray::try_new(struct_fields(members), columns, nulls()))?
             }
@@ -302,10 +326,11 @@ impl Target {
                 let map = array.as_map_opt().ok_or_else(odd)?;
                 let field = entries(key, value);
                 let DataType::Struct(fields) = field.data_type() else { return Err(odd()) };
-                let columns = vec![key.convert(map.keys())?, value.convert(map.values())?];
+                let columns = vec![key.convert(context, map.keys())?, value.convert(context, map.values())?];
                 let pairs = StructArray::try_new(fields.clone(), columns, None).map_err(arrow_error)?;
                 built(MapArray::try_new(field, map.offsets().clone(), pairs, nulls(), false))?
             }
+            Self::Json(target) => target.convert(context, array)?.ok_or_else(odd)?,
         })
     }
 }

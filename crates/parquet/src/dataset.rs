@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::file::FileWriter;
+use crate::file::OutputFile;
 use crate::layout::{stem, Partition};
 use crate::options::{Existing, Layout, Mode, PartitionUnit, Rotation};
 use crate::result::{ExportResult, FileResult, RowGroupResult};
@@ -18,7 +18,7 @@ pub const MAX_OPEN_FILES: usize = 64;
 struct Open {
     partition: Partition,
     file: usize,
-    writer: FileWriter,
+    writer: OutputFile,
     used: u64,
 }
 
@@ -97,7 +97,7 @@ impl Dataset {
     fn begin_file(&mut self, partition: Partition) -> Result<()> {
         let relative = self.name(&partition);
         let file = self.sink.create(&relative)?;
-        let writer = FileWriter::new(&self.plan, file, relative.clone())?;
+        let writer = OutputFile::new(&self.plan, file, relative.clone())?;
         self.files.push(FileResult {
             path: PathBuf::new(),
             partition: partition.name(self.unit),
@@ -114,15 +114,16 @@ impl Dataset {
     /// `2024-01-01.parquet`, then `2024-01-01.1.parquet`; `part-00000.parquet` where there is no partition.
     fn name(&mut self, partition: &Partition) -> PathBuf {
         let layout = self.plan.options.layout.unwrap_or_default();
+        let suffix = self.plan.options.suffix();
         let stem = stem(layout, self.unit, partition);
         let ordinal = self.ordinals.entry(stem.clone().unwrap_or_default()).or_insert(0);
         loop {
             let number = *ordinal;
             *ordinal += 1;
             let path = match &stem {
-                None => PathBuf::from(format!("part-{number:05}.parquet")),
-                Some(stem) if number == 0 => with_suffix(stem, ".parquet"),
-                Some(stem) => with_suffix(stem, &format!(".{number}.parquet")),
+                None => PathBuf::from(format!("part-{number:05}{suffix}")),
+                Some(stem) if number == 0 => with_suffix(stem, suffix),
+                Some(stem) => with_suffix(stem, &format!(".{number}{suffix}")),
             };
             if self.plan.options.existing != Existing::Append || self.sink.is_free(&path) {
                 return path;
@@ -184,7 +185,7 @@ fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Whether a file ends before `next`: by count, or because it is nearer to its size without it.
-fn ends(rotation: Rotation, writer: &FileWriter, next: &EncodedRowGroup) -> bool {
+fn ends(rotation: Rotation, writer: &OutputFile, next: &EncodedRowGroup) -> bool {
     if rotation.row_groups.is_some_and(|most| writer.row_groups() >= most) {
         return true;
     }

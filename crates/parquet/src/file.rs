@@ -1,4 +1,4 @@
-//! One Parquet file.
+//! One file, of either format; Parquet files in particular.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,7 +8,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::error::{Error, Result};
+use crate::json::LinesFile;
 use crate::metadata;
+use crate::options::Format;
 use crate::policy;
 use crate::row_group::EncodedRowGroup;
 use crate::sink::SinkFile;
@@ -18,6 +20,56 @@ use crate::Plan;
 const FOOTER_PER_CHUNK: u64 = 160;
 
 /// A file being written.
+pub enum OutputFile {
+    /// Parquet.
+    Parquet(Box<FileWriter>),
+    /// JSON lines.
+    Lines(LinesFile),
+}
+
+impl OutputFile {
+    /// Begins a file.
+    pub fn new(plan: &Plan, file: Box<dyn SinkFile>, path: PathBuf) -> Result<Self> {
+        Ok(match plan.options.format {
+            Format::Parquet => Self::Parquet(Box::new(FileWriter::new(plan, file, path)?)),
+            Format::Jsonl => Self::Lines(LinesFile::new(plan, file, path)),
+        })
+    }
+
+    /// Appends a row group.
+    pub fn append(&mut self, group: EncodedRowGroup) -> Result<()> {
+        match self {
+            Self::Parquet(writer) => writer.append(group),
+            Self::Lines(writer) => writer.append(group),
+        }
+    }
+
+    /// Row groups so far.
+    pub fn row_groups(&self) -> u64 {
+        match self {
+            Self::Parquet(writer) => writer.row_groups(),
+            Self::Lines(writer) => writer.totals().row_groups,
+        }
+    }
+
+    /// Bytes that the file would have if it ended now.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Parquet(writer) => writer.bytes(),
+            Self::Lines(writer) => writer.totals().bytes,
+        }
+    }
+
+    /// Ends the file and makes it durable.
+    pub fn finish(self) -> Result<FileTotals> {
+        match self {
+            Self::Parquet(writer) => writer.finish(),
+            Self::Lines(writer) => writer.finish(),
+        }
+    }
+}
+
+/// A Parquet file being written.
 pub struct FileWriter {
     writer: SerializedFileWriter<Tail>,
     plan: Plan,

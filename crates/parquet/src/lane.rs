@@ -8,14 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use arrow_array::ArrayRef;
 
 use crate::cancel::lock;
-use crate::encode::{encoder, ColumnEncoder, EncodedChunk};
+use crate::encode::{ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
 use crate::layout::Partition;
 use crate::ordered::{OrderedWriter, POLL};
 use crate::policy::PageSizes;
 use crate::pool::{Pool, Task};
 use crate::row_group::EncodedRowGroup;
-use crate::Plan;
+use crate::{unit, Plan};
 
 /// Something limited that threads wait for: bytes in queues, row groups being finished.
 pub struct Budget {
@@ -113,7 +113,7 @@ struct LaneState {
 impl Group {
     /// An empty row group.
     pub fn new(shared: &Arc<Shared>, partition: Partition) -> Arc<Self> {
-        let columns = shared.plan.schema.columns.len();
+        let columns = unit::count(&shared.plan);
         let group = Arc::new(Self {
             shared: Arc::clone(shared),
             partition,
@@ -215,17 +215,8 @@ impl Lane {
     }
 
     fn encode(&self, encoder_slot: &mut Option<Box<dyn ColumnEncoder>>, array: &ArrayRef) -> Result<()> {
-        let plan = &self.group.shared.plan;
-        let column =
-            plan.schema.columns.get(self.column).ok_or_else(|| Error::internal("a column is gone"))?;
-        let place = |error: Error| error.in_column(&column.name);
-        let adapted = column.adapter.apply(array).map_err(place)?;
-        let encoder = match encoder_slot {
-            Some(encoder) => encoder,
-            None => encoder_slot.insert(encoder(column, plan, self.pages, &adapted).map_err(place)?),
-        };
-        encoder.write(&adapted).map_err(place)?;
-        self.size.store(encoder.size(), Ordering::Relaxed);
+        unit::write(&self.group.shared.plan, self.column, self.pages, encoder_slot, array)?;
+        self.size.store(encoder_slot.as_ref().map_or(0, |encoder| encoder.size()), Ordering::Relaxed);
         Ok(())
     }
 
@@ -252,12 +243,7 @@ impl Lane {
                 return Ok(false);
             }
             drop(state);
-            let encoder = encoder.ok_or_else(|| Error::internal("a row group without rows"))?;
-            let chunks =
-                encoder.close().map_err(|error| match shared.plan.schema.columns.get(self.column) {
-                    Some(column) => error.in_column(&column.name),
-                    None => error,
-                })?;
+            let chunks = unit::close(&shared.plan, self.column, encoder)?;
             lock(&self.state).chunks = chunks;
             return Ok(true);
         }

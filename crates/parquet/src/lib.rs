@@ -1,4 +1,4 @@
-//! Arrow batches as Parquet files, with exact row groups.
+//! Arrow batches as Parquet files, with exact row groups, or as JSON lines.
 //!
 //! ```text
 //! options   text → types, one table          schema   Arrow + hints → Parquet        policy   encoding of each column
@@ -9,7 +9,7 @@
 //!   lane, pool, encode   columns → chunks, in parallel       │
 //!   └──────────────► ordered   row groups by number ◄────────┘
 //!                      dataset   rotation, open files, names
-//!                        file      one Parquet file, metadata
+//!                        file      one Parquet file, metadata    json      one file of JSON lines
 //!                          sink      temporary files, published together
 //! ```
 //!
@@ -76,11 +76,13 @@
 #![forbid(unsafe_code)]
 
 pub mod adapt;
+pub mod annotation;
 mod cancel;
 mod dataset;
 pub mod encode;
 pub mod error;
 mod file;
+mod json;
 mod lane;
 pub mod layout;
 pub mod limits;
@@ -96,6 +98,7 @@ mod row_group;
 pub mod schema;
 pub mod sink;
 mod statistics;
+mod unit;
 mod writer;
 
 pub use cancel::{Control, Progress};

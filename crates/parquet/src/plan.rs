@@ -9,7 +9,7 @@ use arrow_schema::{DataType, SchemaRef};
 use crate::cancel::Control;
 use crate::error::{Error, Result};
 use crate::layout::Partitioner;
-use crate::options::{Options, PartitionUnit};
+use crate::options::{Format, Options, PartitionUnit};
 use crate::policy::{self, PageSizes};
 use crate::schema::{ColumnHint, ExportSchema};
 use crate::sink::Sink;
@@ -36,7 +36,9 @@ impl Plan {
         cancel: Arc<AtomicBool>,
     ) -> Result<Self> {
         let schema = Arc::new(ExportSchema::new(schema, hints, &options)?);
-        policy::check(&schema, &options)?;
+        if options.format == Format::Parquet {
+            policy::check(&schema, &options)?;
+        }
         let plan = Self { schema, options: Arc::new(options), control: Control::new(cancel), scratch: None };
         plan.partitioner()?;
         Ok(plan)

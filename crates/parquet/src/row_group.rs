@@ -2,13 +2,12 @@
 
 use arrow_array::RecordBatch;
 
-use crate::encode::{encoder, ColumnEncoder, EncodedChunk};
+use crate::encode::{ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
 use crate::layout::Partition;
 use crate::limits::{next, Filled, Next};
 use crate::policy::PageSizes;
-use crate::raw_size::row_bytes;
-use crate::Plan;
+use crate::{unit, Plan};
 
 /// A finished row group, ready to be appended to a file.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub struct RowGroupEncoder {
     plan: Plan,
     partition: Partition,
     pages: PageSizes,
-    encoders: Vec<Box<dyn ColumnEncoder>>,
+    encoders: Vec<Option<Box<dyn ColumnEncoder>>>,
     rows: u64,
 }
 
@@ -54,7 +53,7 @@ impl RowGroupEncoder {
     /// [`Self::finish`] and go on with the rest.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<usize> {
         let limits = self.plan.options.row_group;
-        let raw = if limits.bytes.is_some() { row_bytes(batch) } else { Vec::new() };
+        let raw = if limits.bytes.is_some() { unit::row_bytes(&self.plan, batch)? } else { Vec::new() };
         let mut done = 0;
         while done < batch.num_rows() {
             let filled =
@@ -80,16 +79,12 @@ impl RowGroupEncoder {
                 columns.len()
             )));
         }
-        for (index, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
+        self.encoders.resize_with(unit::count(&self.plan), || None);
+        for (index, (slot, array)) in
+            self.encoders.iter_mut().zip(unit::arrays(&self.plan, batch)).enumerate()
+        {
             self.plan.control.check()?;
-            let place = |error: Error| error.in_column(&column.name);
-            let adapted = column.adapter.apply(array).map_err(place)?;
-            if index == self.encoders.len() {
-                self.encoders.push(encoder(column, &self.plan, self.pages, &adapted).map_err(place)?);
-            }
-            let encoder =
-                self.encoders.get_mut(index).ok_or_else(|| Error::internal("a column without an encoder"))?;
-            encoder.write(&adapted).map_err(place)?;
+            unit::write(&self.plan, index, self.pages, slot, &array)?;
         }
         self.rows += batch.num_rows() as u64;
         Ok(())
@@ -102,7 +97,7 @@ impl RowGroupEncoder {
 
     /// Encoded, uncompressed bytes so far.
     pub fn size(&self) -> u64 {
-        self.encoders.iter().map(|encoder| encoder.size()).sum()
+        self.encoders.iter().flatten().map(|encoder| encoder.size()).sum()
     }
 
     /// Finishes the row group; `None` when it has no rows.
@@ -111,8 +106,8 @@ impl RowGroupEncoder {
             return Ok(None);
         }
         let mut chunks = Vec::with_capacity(self.encoders.len());
-        for (encoder, column) in self.encoders.into_iter().zip(&self.plan.schema.columns) {
-            chunks.extend(encoder.close().map_err(|error| error.in_column(&column.name))?);
+        for (index, encoder) in self.encoders.into_iter().enumerate() {
+            chunks.extend(unit::close(&self.plan, index, encoder)?);
         }
         Ok(Some(EncodedRowGroup { rows: self.rows, partition: self.partition, chunks }))
     }

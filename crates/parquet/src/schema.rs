@@ -13,8 +13,10 @@ use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
 use crate::adapt::Adapter;
+use crate::annotation;
 use crate::error::{Error, Result};
-use crate::options::{FieldIds, Options};
+use crate::json;
+use crate::options::{FieldIds, Format, Options};
 
 /// QuestDB's type codes, low byte of a column type.
 pub mod code {
@@ -44,9 +46,9 @@ pub mod code {
     pub const DESIGNATED: i32 = 1 << 17;
 }
 
-/// Key in the metadata of an Arrow field, at any depth, that says what its values are where the Arrow type does not:
-/// `uuid` (16 bytes), `interval` (12 bytes), `json` (text), `time_utc` (microseconds of the day).
-pub const ANNOTATION: &str = "questdb:annotation";
+/// Key in the metadata of an Arrow field, at any depth, that says what its values are where the Arrow type does not; see
+/// [`annotation`].
+pub const ANNOTATION: &str = annotation::KEY;
 
 /// What is known of a column beyond its Arrow type. All of it is optional: `ColumnHint::default()` knows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,6 +133,9 @@ impl ExportSchema {
             }
         }
         check_names(&input, options)?;
+        if options.format == Format::Jsonl {
+            return Self::lines(input, hints);
+        }
         let mut columns = Vec::with_capacity(input.fields().len());
         let mut types = Vec::with_capacity(input.fields().len());
         for (index, field) in input.fields().iter().enumerate() {
@@ -143,6 +148,29 @@ impl ExportSchema {
         }
         let root = Type::group_type_builder(&options.root_name).with_fields(types).build()?;
         Ok(Self { input, columns, parquet: Arc::new(SchemaDescriptor::new(Arc::new(root))) })
+    }
+
+    /// The schema of JSON lines: the columns as they are.
+    fn lines(input: SchemaRef, hints: &[ColumnHint]) -> Result<Self> {
+        let none = Type::group_type_builder("schema").build()?;
+        let none = Arc::new(SchemaDescriptor::new(Arc::new(none)));
+        let columns = input.fields().iter().enumerate().map(|(index, field)| {
+            let hint = hints.get(index).cloned().unwrap_or_default();
+            let mark = match field.data_type() {
+                _ if hint.uuid => Some(annotation::UUID),
+                // QuestDB's timestamps are UTC by definition, and DuckDB's TIMESTAMP has no zone.
+                DataType::Timestamp(..) if hint.questdb_type.is_some() => Some(annotation::NO_ZONE),
+                _ => None,
+            };
+            let field = match mark {
+                Some(mark) => Arc::new(annotation::put(field.as_ref().clone(), mark)),
+                None => Arc::clone(field),
+            };
+            json::check(&field).map_err(|error| error.in_column(field.name()))?;
+            let (name, descr) = (field.name().clone(), Arc::clone(&none));
+            Ok(Column { name, hint, field, adapter: Adapter::None, descr })
+        });
+        Ok(Self { columns: columns.collect::<Result<_>>()?, input: Arc::clone(&input), parquet: none })
     }
 
     /// The index of the column `name`, exactly, else ignoring case.

@@ -16,11 +16,11 @@ use crate::limits::{next, Filled, Next};
 use crate::options::Options;
 use crate::ordered::OrderedWriter;
 use crate::pool::Pool;
-use crate::raw_size::{array_bytes, row_bytes};
+use crate::raw_size::array_bytes;
 use crate::result::{ExportResult, RowGroupResult};
 use crate::schema::ColumnHint;
 use crate::sink::{LocalSink, Sink};
-use crate::Plan;
+use crate::{unit, Plan};
 
 /// Raw bytes that may wait for each thread.
 const QUEUED_PER_THREAD: u64 = 32 << 20;
@@ -158,7 +158,7 @@ impl Export {
         let limits = self.plan.options.row_group;
         let total: u64 = batch.columns().iter().map(array_bytes).sum();
         let by_row = limits.bytes.is_some() || total > SLICE;
-        let raw = if by_row { row_bytes(batch) } else { Vec::new() };
+        let raw = if by_row { unit::row_bytes(&self.plan, batch)? } else { Vec::new() };
         let mut done = 0;
         while done < batch.num_rows() {
             let position = self.open(partition)?;
@@ -176,7 +176,8 @@ impl Export {
                 Next::Close => self.close(position)?,
                 Next::Take(rows) => {
                     let rows = if by_row { slice_rows(rest, rows) } else { rows };
-                    self.push(position, &batch.slice(done, rows))?;
+                    let bytes = by_row.then(|| rest.iter().take(rows).sum());
+                    self.push(position, &batch.slice(done, rows), bytes)?;
                     done += rows;
                 }
             }
@@ -216,16 +217,19 @@ impl Export {
         Ok(self.filling.len() - 1)
     }
 
-    fn push(&mut self, position: usize, batch: &RecordBatch) -> Result<()> {
+    /// Queues rows; `bytes` are their raw bytes when those of the arrays do not say it.
+    fn push(&mut self, position: usize, batch: &RecordBatch, bytes: Option<u64>) -> Result<()> {
         let pool = self.pool.as_ref().ok_or_else(|| Error::internal("the export has ended"))?;
         let filling =
             self.filling.get_mut(position).ok_or_else(|| Error::internal("an open row group is gone"))?;
-        for (column, array) in batch.columns().iter().enumerate() {
-            let bytes = array_bytes(array);
+        let mut queued = 0;
+        for (unit, array) in unit::arrays(&self.plan, batch).into_iter().enumerate() {
+            let bytes = array_bytes(&array);
             self.shared.queued.take(bytes, &self.plan)?;
-            filling.group.push(pool, column, Arc::clone(array), bytes)?;
-            filling.raw += bytes;
+            filling.group.push(pool, unit, array, bytes)?;
+            queued += bytes;
         }
+        filling.raw += bytes.unwrap_or(queued);
         filling.rows += batch.num_rows() as u64;
         Ok(())
     }

@@ -73,7 +73,7 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
     let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
     let table = resolve::table(context, &path, table_name.as_deref())?;
     let snapshot = table.snapshot().map_err(to_duckdb)?;
-    let columns = Columns::new(&snapshot, names.as_deref())?;
+    let columns = Columns::new(&snapshot, names.as_deref(), options.format)?;
     let filter = time_filter(context, &snapshot, from, to)?;
     let (unit, other_timestamp) = partition_unit(&snapshot, &options)?;
     options.partition_unit = Some(unit);
@@ -81,6 +81,7 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
         options.root_name = snapshot.name().to_owned();
     }
     let destination = destination_path(context, &destination, &snapshot)?;
+    options.compress_by_name(&destination);
     LocalSink::check(&destination, &options).map_err(export_error)?;
     let description = description(&snapshot, &destination, &options);
     let request =
@@ -114,7 +115,7 @@ impl Request {
     /// The table as it is now, which must have the columns that bind saw.
     pub fn snapshot(&self) -> Result<(Snapshot, Columns)> {
         let snapshot = self.table.snapshot().map_err(to_duckdb)?;
-        let columns = Columns::new(&snapshot, self.names.as_deref())?;
+        let columns = Columns::new(&snapshot, self.names.as_deref(), self.options.format)?;
         if !columns.is_same(&self.columns) || snapshot.timestamp() != self.snapshot.timestamp() {
             return Err(conflict(
                 "The columns of the table changed before it was exported; run the query again",

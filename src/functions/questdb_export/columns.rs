@@ -1,4 +1,4 @@
-//! The columns of an export: how each is decoded, and what it becomes in Parquet (docs/types.md).
+//! The columns of an export: how each is decoded, and what it becomes in Parquet or JSON (docs/types.md).
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use arrow_buffer::{i256, Buffer};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
-use questdb_parquet::ColumnHint;
+use questdb_parquet::options::Format;
+use questdb_parquet::{annotation, ColumnHint};
 use questdb_storage::arrow::{data_type, symbol_values, ArrowSink};
 use questdb_storage::scan::{Chunk, Reader};
 use questdb_storage::types::{ColumnType, ValueType};
@@ -58,11 +59,11 @@ pub struct ExportColumn {
 }
 
 impl ExportColumn {
-    fn new(snapshot: &Snapshot, index: usize) -> Result<Self> {
+    fn new(snapshot: &Snapshot, index: usize, format: Format) -> Result<Self> {
         let column = snapshot.columns().get(index);
         let column = column.ok_or_else(|| Error::internal(format!("table has no column {index}")))?;
         let column_type = column.column_type;
-        let value_type = column_type.value_type(true).ok_or_else(|| Error {
+        let value_type = column_type.value_type(format == Format::Parquet).ok_or_else(|| Error {
             code: DuckDBError::QueryNotImplemented,
             message: format!(
                 "Column \"{}\" of table \"{}\" has type {column_type}, which cannot be exported\nName the other \
@@ -72,6 +73,8 @@ impl ExportColumn {
             ),
         })?;
         let convert = match column_type {
+            // As read_partitions returns it.
+            _ if format == Format::Jsonl => Convert::None,
             ColumnType::Char => Convert::Char,
             ColumnType::Long256 => Convert::Long256,
             ColumnType::Geohash { bits: 0..=7 } => Convert::Byte,
@@ -102,6 +105,14 @@ impl ExportColumn {
             Convert::Short => DataType::Int16,
             Convert::Int => DataType::Int32,
             Convert::Decimal256(precision, scale) => DataType::Decimal256(precision, scale as i8),
+        }
+    }
+
+    fn field(&self, format: Format) -> Field {
+        let field = Field::new(&self.name, self.arrow_type(), true);
+        match self.value_type {
+            ValueType::UInt128 if format == Format::Jsonl => annotation::put(field, annotation::UHUGEINT),
+            _ => field,
         }
     }
 
@@ -152,7 +163,7 @@ pub struct Columns {
 
 impl Columns {
     /// The columns named, or all.
-    pub fn new(snapshot: &Snapshot, names: Option<&[String]>) -> Result<Self> {
+    pub fn new(snapshot: &Snapshot, names: Option<&[String]>, format: Format) -> Result<Self> {
         let all = 0..snapshot.columns().len();
         let positions: Vec<usize> = match names {
             None => all.collect(),
@@ -167,9 +178,11 @@ impl Columns {
         if positions.is_empty() {
             return Err(binder("Argument \"columns\" of questdb_export is empty: name at least one column"));
         }
-        let list: Vec<ExportColumn> =
-            positions.into_iter().map(|index| ExportColumn::new(snapshot, index)).collect::<Result<_>>()?;
-        let fields = list.iter().map(|column| Field::new(&column.name, column.arrow_type(), true));
+        let list: Vec<ExportColumn> = positions
+            .into_iter()
+            .map(|index| ExportColumn::new(snapshot, index, format))
+            .collect::<Result<_>>()?;
+        let fields = list.iter().map(|column| column.field(format));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Ok(Self { list, schema })
     }

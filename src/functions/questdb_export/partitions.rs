@@ -3,7 +3,7 @@
 use duckdb_neo::Result;
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::PartitionUnit;
-use questdb_storage::scan::{Decision, Filter, IntervalSet, PlannedPartition, Projected, ScanPlan, Scanner};
+use questdb_storage::scan::{Decision, IntervalSet, PlannedPartition, ScanPlan, Scanner};
 use questdb_storage::Snapshot;
 
 use crate::duckdb::errors::to_duckdb;
@@ -17,14 +17,8 @@ pub struct Group {
     pub plan: ScanPlan,
 }
 
-/// Splits the rows of `snapshot` that pass `filter` at the boundaries of `unit`. Without a unit, there is one group.
-pub fn groups(
-    snapshot: &Snapshot,
-    projection: Vec<Projected>,
-    filter: Filter,
-    unit: PartitionUnit,
-) -> Vec<Group> {
-    let base = ScanPlan::with(snapshot, projection, filter, true);
+/// Splits the rows of `base` at the boundaries of `unit`. Without a unit, there is one group.
+pub fn groups(snapshot: &Snapshot, base: ScanPlan, unit: PartitionUnit) -> Vec<Group> {
     if unit == PartitionUnit::None {
         return vec![Group { partition: Partition::Whole, plan: base }];
     }

@@ -8,7 +8,7 @@ use arrow_array::ArrayRef;
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
 use questdb_parquet::layout::Partition;
-use questdb_parquet::options::{Layout, Mode, PartitionUnit};
+use questdb_parquet::options::{Format, Layout, Mode, PartitionUnit};
 use questdb_parquet::sink::{LocalSink, PathOf, Shape};
 use questdb_parquet::{Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult};
 use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
@@ -96,18 +96,20 @@ impl Run {
         let options = &bound.options;
         let rotates = options.rotation.row_groups.is_some() || options.rotation.bytes.is_some();
         let rows = options.row_group.rows.filter(|_| bound.is_planned());
+        // JSON has the text forms of types, Parquet their bits.
+        let raw = options.format == Format::Parquet;
+        let base = ScanPlan::with(&snapshot, projected, bound.filter.clone(), raw);
         let (scanner, partitions, several) = match rows {
             Some(rows) => {
-                let groups = groups(&snapshot, projected, bound.filter.clone(), bound.unit);
+                let groups = groups(&snapshot, base, bound.unit);
                 let several = rotates || are_several(&groups)?;
                 let partitions: Vec<Partition> = groups.iter().map(|group| group.partition).collect();
                 let plans = groups.into_iter().map(|group| group.plan).collect();
                 (Scanner::exact(plans, rows), partitions, several)
             }
             None => {
-                let plan = ScanPlan::with(&snapshot, projected, bound.filter.clone(), true);
                 let several = rotates || bound.unit != PartitionUnit::None;
-                (Scanner::exact(vec![plan], u64::MAX), Vec::new(), several)
+                (Scanner::exact(vec![base], u64::MAX), Vec::new(), several)
             }
         };
         let scanner = scanner.map_err(to_duckdb)?;

@@ -6,7 +6,7 @@ mod chunk;
 mod codec;
 mod delta;
 mod rle;
-mod spill;
+pub(crate) mod spill;
 mod symbol;
 mod text;
 
@@ -19,7 +19,8 @@ use parquet::file::writer::SerializedRowGroupWriter;
 
 pub use spill::ChunkBytes;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::json::Store;
 use crate::policy::{PageSizes, Sample};
 use crate::schema::Column;
 use crate::Plan;
@@ -64,24 +65,35 @@ pub enum EncodedChunk {
         /// Their metadata.
         close: Box<ColumnCloseResult>,
     },
+    /// Rows as JSON lines.
+    Lines {
+        /// The lines, compressed.
+        store: Box<Store>,
+        /// Bytes before compression.
+        uncompressed: u64,
+    },
 }
 
 impl EncodedChunk {
-    fn close(&self) -> &ColumnCloseResult {
-        match self {
+    /// Bytes before and after compression.
+    fn sizes(&self) -> (u64, u64) {
+        let close = match self {
             Self::Arrow(chunk) => chunk.close(),
             Self::Ready { close, .. } => close,
-        }
+            Self::Lines { store, uncompressed } => return (*uncompressed, store.len()),
+        };
+        let bytes = |size: i64| u64::try_from(size).unwrap_or(0);
+        (bytes(close.metadata.uncompressed_size()), bytes(close.metadata.compressed_size()))
     }
 
     /// Encoded bytes before compression, with page headers.
     pub fn uncompressed(&self) -> u64 {
-        u64::try_from(self.close().metadata.uncompressed_size()).unwrap_or(0)
+        self.sizes().0
     }
 
     /// Bytes in the file.
     pub fn compressed(&self) -> u64 {
-        u64::try_from(self.close().metadata.compressed_size()).unwrap_or(0)
+        self.sizes().1
     }
 
     /// Appends the chunk to a row group.
@@ -89,6 +101,7 @@ impl EncodedChunk {
         match self {
             Self::Arrow(chunk) => chunk.append_to_row_group(writer)?,
             Self::Ready { pages, close } => writer.append_column(&pages, *close)?,
+            Self::Lines { .. } => return Err(Error::internal("JSON lines in a Parquet file")),
         }
         Ok(())
     }

@@ -8,12 +8,14 @@ mod value;
 pub use docs::markdown;
 pub use table::{
     find, Context, Kind, Spec, DEFAULT_BLOOM_FILTER_FPP, DEFAULT_DATA_PAGE_SIZE,
-    DEFAULT_DICTIONARY_PAGE_SIZE, DEFAULT_ROW_GROUP_SIZE, DEFAULT_ROW_GROUP_SIZE_BYTES, DEFAULT_ZSTD_LEVEL,
-    TABLE,
+    DEFAULT_DICTIONARY_PAGE_SIZE, DEFAULT_JSONL_ZSTD_LEVEL, DEFAULT_ROW_GROUP_SIZE,
+    DEFAULT_ROW_GROUP_SIZE_BYTES, DEFAULT_ZSTD_LEVEL, TABLE,
 };
 pub use value::OptionValue;
 
-use parquet::basic::Compression;
+use std::path::Path;
+
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 
 /// Which encodings a column gets when it has no choice of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,6 +74,16 @@ pub enum Layout {
     Hive,
     /// `<dest>/part-00000.parquet`.
     Parts,
+}
+
+/// What files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Parquet.
+    #[default]
+    Parquet,
+    /// One JSON object for each row.
+    Jsonl,
 }
 
 /// One file or a directory of files.
@@ -141,8 +153,12 @@ pub struct SortedBy {
 /// Every option, parsed and checked against each other. [`Options::default`] is what no options give.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// `format`.
+    pub format: Format,
     /// `compression_codec` with `compression_level`.
     pub compression: Compression,
+    /// Whether `compression_codec` was said.
+    pub compression_given: bool,
     /// `row_group_size`, `row_group_size_bytes`.
     pub row_group: RowGroupLimits,
     /// `max_row_groups_per_file`, `target_file_size_bytes`.
@@ -201,7 +217,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            format: Format::Parquet,
             compression: Compression::LZ4_RAW,
+            compression_given: false,
             row_group: RowGroupLimits { rows: Some(DEFAULT_ROW_GROUP_SIZE as u64), bytes: None },
             rotation: Rotation::default(),
             mode: None,
@@ -228,6 +246,32 @@ impl Default for Options {
             root_name: "schema".to_owned(),
             exact_path: false,
             notices: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// JSON lines without a codec get the one that the name of their file tells, as DuckDB's formats do.
+    pub fn compress_by_name(&mut self, path: &Path) {
+        if self.format != Format::Jsonl || self.compression_given {
+            return;
+        }
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        self.compression = match extension.as_deref() {
+            Some("gz") => Compression::GZIP(GzipLevel::default()),
+            Some("zst") => ZstdLevel::try_new(DEFAULT_JSONL_ZSTD_LEVEL as i32)
+                .map_or(self.compression, Compression::ZSTD),
+            _ => return,
+        };
+    }
+
+    /// What names of files end with.
+    pub fn suffix(&self) -> &'static str {
+        match (self.format, self.compression) {
+            (Format::Parquet, _) => ".parquet",
+            (Format::Jsonl, Compression::GZIP(_)) => ".jsonl.gz",
+            (Format::Jsonl, Compression::ZSTD(_)) => ".jsonl.zst",
+            (Format::Jsonl, _) => ".jsonl",
         }
     }
 }

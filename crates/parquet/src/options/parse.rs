@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use parquet::basic::BrotliLevel;
 
-use super::table::{find, names, Context, Kind, Spec, CODECS, ENCODINGS};
+use super::table::{find, names, Context, Kind, Spec, CODECS, ENCODINGS, JSONL, TABLE};
 use super::*;
 use crate::error::{any_of, did_you_mean, Error, Result};
 
@@ -145,9 +145,11 @@ impl Given {
 
 fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Options> {
     let default = Options::default();
-    if given.word("format") == Some("jsonl") {
-        return Err(Error::unsupported("format jsonl is not written yet").hint("Use format parquet."));
-    }
+    let format = match given.word("format") {
+        Some("jsonl") => Format::Jsonl,
+        _ => Format::Parquet,
+    };
+    check_format(given, format)?;
     if given.pairs("storage").is_some() {
         return Err(
             Error::unsupported("option \"storage\" is not supported yet").hint("Write to a local path.")
@@ -161,12 +163,19 @@ fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Opt
         .or((mode.is_some() && rows.is_none()).then_some(DEFAULT_ROW_GROUP_SIZE_BYTES));
     let row_group =
         RowGroupLimits { rows: if bytes.is_some() { rows } else { rows.or(default.row_group.rows) }, bytes };
+    let codec_word = match (given.word("compression_codec"), format) {
+        (Some(word), _) => word,
+        (None, Format::Parquet) => "lz4_raw",
+        (None, Format::Jsonl) => "uncompressed",
+    };
+    let level = match (given.int("compression_level"), codec_word, format) {
+        (None, "zstd", Format::Jsonl) => Some(DEFAULT_JSONL_ZSTD_LEVEL),
+        (level, ..) => level,
+    };
     Ok(Options {
-        compression: codec(
-            "compression_codec",
-            given.word("compression_codec").unwrap_or("lz4_raw"),
-            given.int("compression_level"),
-        )?,
+        format,
+        compression: codec("compression_codec", codec_word, level)?,
+        compression_given: given.word("compression_codec").is_some(),
         row_group,
         rotation: Rotation {
             row_groups: given.int("max_row_groups_per_file").map(|n| n as u64),
@@ -205,6 +214,27 @@ fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Opt
         exact_path: context == Context::Copy,
         notices,
     })
+}
+
+/// Options that JSON lines have no use for are refused, as an option that does nothing is a mistake.
+fn check_format(given: &Given, format: Format) -> Result<()> {
+    if format == Format::Parquet {
+        return Ok(());
+    }
+    // In the order of the table, so that the error does not depend on the map's.
+    let useless = TABLE.iter().find(|spec| given.0.contains_key(spec.name) && !JSONL.contains(&spec.name));
+    if let Some(spec) = useless {
+        return Err(Error::option(spec.name, "has no meaning for JSON lines")
+            .hint("Leave it out, or choose the format parquet."));
+    }
+    match given.word("compression_codec") {
+        None | Some("uncompressed" | "gzip" | "zstd") => Ok(()),
+        Some(other) => {
+            Err(Error::option("compression_codec", "JSON lines are not compressed with this codec")
+                .expected(any_of(["none", "gzip", "zstd"]))
+                .found(format_args!("\"{other}\"")))
+        }
+    }
 }
 
 fn unit(word: &'static str) -> PartitionUnit {
@@ -440,11 +470,28 @@ mod tests {
                 _ => continue,
             };
             for value in values {
-                if value != "jsonl".into() {
-                    parse(&[(spec.name, value.clone())])
-                        .unwrap_or_else(|error| panic!("{} = {value}: {error}", spec.name));
-                }
+                parse(&[(spec.name, value.clone())])
+                    .unwrap_or_else(|error| panic!("{} = {value}: {error}", spec.name));
             }
+        }
+    }
+
+    #[test]
+    fn json_lines_take_only_options_that_mean_something() {
+        let lines = |name: &str, value: OptionValue| parse(&[("format", "jsonl".into()), (name, value)]);
+        assert_eq!(parse(&[("format", "jsonl".into())]).unwrap().suffix(), ".jsonl");
+        assert_eq!(lines("compression", "zstd".into()).unwrap().suffix(), ".jsonl.zst");
+        assert_eq!(lines("compression", "gzip".into()).unwrap().suffix(), ".jsonl.gz");
+        assert!(lines("compression", "snappy".into())
+            .unwrap_err()
+            .to_string()
+            .contains("any of [none, gzip, zstd]"));
+        assert!(lines("write_page_index", true.into())
+            .unwrap_err()
+            .to_string()
+            .contains("no meaning for JSON lines"));
+        for name in JSONL {
+            assert!(find(name, Context::Copy).is_some_and(|spec| spec.name == *name), "{name}");
         }
     }
 

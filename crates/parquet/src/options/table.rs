@@ -67,6 +67,26 @@ pub(crate) const ENCODINGS: &[&str] = &[
     "byte_stream_split",
 ];
 
+/// Options that mean something for JSON lines.
+pub(crate) const JSONL: &[&str] = &[
+    "compression_codec",
+    "compression_level",
+    "row_group_size",
+    "row_group_size_bytes",
+    "max_row_groups_per_file",
+    "target_file_size_bytes",
+    "mode",
+    "partition_unit",
+    "timestamp",
+    "layout",
+    "format",
+    "include_metrics",
+    "storage",
+    "overwrite",
+    "overwrite_or_ignore",
+    "append",
+];
+
 /// Rows in a row group when nothing is said (QuestDB's default).
 pub const DEFAULT_ROW_GROUP_SIZE: i64 = 100_000;
 /// Encoded bytes in a row group when only `mode` is said (the export API's default).
@@ -79,6 +99,8 @@ pub const DEFAULT_DICTIONARY_PAGE_SIZE: u64 = 1_048_576;
 pub const DEFAULT_BLOOM_FILTER_FPP: f64 = 0.01;
 /// zstd's level when the codec is given without one.
 pub const DEFAULT_ZSTD_LEVEL: i64 = 9;
+/// The same for JSON lines, whose text shrinks well at low levels.
+pub const DEFAULT_JSONL_ZSTD_LEVEL: i64 = 3;
 
 const fn spec(
     name: &'static str,
@@ -120,7 +142,7 @@ pub static TABLE: &[Spec] = &[
     spec("kv_metadata", &["key_value_metadata"], Kind::Pairs, "none", "Key-value metadata of the files. The key `questdb` is taken."),
     spec("field_ids", &[], Kind::Pairs, "the table's own", "Field ids of columns: `{'ts': 0}`. `auto` numbers all columns from 0, `none` writes none."),
     spec("sorted", &["sorting_columns"], Kind::Names, "the designated timestamp", "Columns that the rows are promised to be sorted by; `-` before a name means descending. Goes to `sorting_columns`; nothing is sorted."),
-    spec("format", &[], Kind::Choice(&["parquet", "jsonl"]), "parquet", "Format of the files. JSON lines are not written yet."),
+    spec("format", &[], Kind::Choice(&["parquet", "jsonl"]), "parquet", "`jsonl`: one JSON object for each row, values as DuckDB's `COPY … (FORMAT json)` renders them. Of the other options it takes `compression_codec` (uncompressed, which is its default, gzip, zstd), `compression_level`, and those on row groups (here: blocks of lines), files, partitions and the destination. COPY has the format `questdb_jsonl` instead."),
     spec("include_metrics", &[], Kind::Bool, "false", "Elapsed time and peak memory in the result."),
     spec("storage", &[], Kind::Pairs, "none", "Object storage: `{type, bucket, credentials, options}`. Not written yet."),
     spec("overwrite", &[], Kind::Bool, "false", "Replaces the destination: files that were there before are gone."),

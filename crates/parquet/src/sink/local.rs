@@ -19,6 +19,7 @@ pub type PathOf = Box<dyn Fn(&Path, Shape) -> PathBuf + Send + Sync>;
 pub struct LocalSink {
     destination: PathBuf,
     single: PathBuf,
+    suffix: &'static str,
     existing: Existing,
     staging: Staging,
 }
@@ -32,7 +33,7 @@ impl LocalSink {
             refuse_existing(&destination, &single)?;
         }
         let staging = Staging::create(&destination)?;
-        Ok(Self { destination, single, existing: options.existing, staging })
+        Ok(Self { destination, single, suffix: options.suffix(), existing: options.existing, staging })
     }
 
     /// Whether files can go to `destination`, as far as that can be said without touching it.
@@ -48,7 +49,7 @@ impl LocalSink {
     pub fn paths(&self) -> PathOf {
         let destination = self.destination.clone();
         let single = match self.existing {
-            Existing::Append if self.single.exists() => free_name(&self.single),
+            Existing::Append if self.single.exists() => free_name(&self.single, self.suffix),
             _ => self.single.clone(),
         };
         Box::new(move |relative, shape| match shape {
@@ -73,7 +74,7 @@ impl LocalSink {
         let mut target = self.single.clone();
         match self.existing {
             Existing::Refuse => refuse_existing(&self.destination, &self.single)?,
-            Existing::Append if target.exists() => target = free_name(&target),
+            Existing::Append if target.exists() => target = free_name(&target, self.suffix),
             Existing::Overwrite | Existing::OverwriteOrIgnore if target.is_dir() => {
                 if self.existing == Existing::OverwriteOrIgnore {
                     return Err(Error::new(ErrorKind::Exists, "the destination is a directory")
@@ -223,14 +224,21 @@ fn without_trailing_separator(path: &Path) -> PathBuf {
 /// The path of a result that is one file.
 fn single_path(destination: &Path, options: &Options) -> PathBuf {
     let exact = options.exact_path || options.mode == Some(Mode::SingleFile);
-    let has_suffix =
-        destination.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
-    if exact || has_suffix || options.layout.unwrap_or_default() != Layout::Questdb {
+    if exact
+        || has_suffix(destination, options.suffix())
+        || options.layout.unwrap_or_default() != Layout::Questdb
+    {
         return destination.to_owned();
     }
     let mut name = destination.as_os_str().to_owned();
-    name.push(".parquet");
+    name.push(options.suffix());
     PathBuf::from(name)
+}
+
+fn has_suffix(path: &Path, suffix: &str) -> bool {
+    path.file_name().is_some_and(|name| {
+        name.to_string_lossy().to_ascii_lowercase().strip_suffix(suffix).is_some_and(|stem| !stem.is_empty())
+    })
 }
 
 /// An existing file, or a directory that is not empty, under either name that the result may get.
@@ -256,10 +264,13 @@ fn refuse_existing(destination: &Path, single: &Path) -> Result<()> {
 }
 
 /// `x.parquet` → `x.1.parquet`, `x.2.parquet`, …: the first that does not exist.
-fn free_name(path: &Path) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let suffix =
-        path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+fn free_name(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let length = match has_suffix(path, suffix) {
+        true => suffix.len(),
+        false => path.extension().map_or(0, |extension| extension.len() + 1),
+    };
+    let (stem, suffix) = name.split_at_checked(name.len() - length).unwrap_or((&name, ""));
     (1u64..)
         .map(|number| path.with_file_name(format!("{stem}.{number}{suffix}")))
         .find(|path| !path.exists())
