@@ -105,6 +105,8 @@ def test_a_table_exported_is_the_table_as_duckdb_writes_it(con, tmp_path, name):
     case = cases.case(name)
     if case.rows > 100_000:
         pytest.skip("the types of large tables are those of small ones")
+    if name == "extreme_times":
+        pytest.skip("DuckDB's own writer of JSON fails on times that it cannot convert to microseconds")
     con.execute(f"FROM questdb_export({text(case.path)}, {text(tmp_path / 'x')}, partition_by := 'none', format := 'jsonl', row_group_size := 777)").fetchall()
     con.execute(f"COPY (FROM {case.scan}) TO {text(tmp_path / 'theirs.json')} (FORMAT json)")
     assert (tmp_path / "x.jsonl").read_bytes() == (tmp_path / "theirs.json").read_bytes()
