@@ -76,7 +76,7 @@ impl Write for Store {
 
 enum Compressor {
     None(Store),
-    Gzip(GzEncoder<Store>),
+    Gzip(Box<GzEncoder<Store>>),
     Zstd(Box<zstd::Encoder<'static, Store>>),
 }
 
@@ -84,7 +84,8 @@ impl Compressor {
     fn new(compression: Compression, store: Store) -> Result<Self> {
         Ok(match compression {
             Compression::GZIP(level) => {
-                Self::Gzip(GzEncoder::new(store, flate2::Compression::new(level.compression_level())))
+                let level = flate2::Compression::new(level.compression_level());
+                Self::Gzip(Box::new(GzEncoder::new(store, level)))
             }
             Compression::ZSTD(level) => {
                 let encoder = zstd::Encoder::new(store, level.compression_level());
