@@ -20,6 +20,8 @@ use crate::functions::resolve;
 /// A bound scan.
 pub struct BindData {
     options: ColumnOptions,
+    /// Whether to read around damage.
+    pub lenient: bool,
     state: Mutex<Arc<BoundState>>,
     executions: Arc<Mutex<Executions>>,
     shared: Vec<Shared>,
@@ -73,6 +75,7 @@ pub fn bind(
         union_by_name: arguments.switch("union_by_name")?,
     };
     let mode = snapshot_mode(&arguments.required::<String>("snapshot")?)?;
+    let lenient = arguments.switch("lenient")?;
     let tables = paths::tables(context, &arguments, &path, table_name.as_deref())?;
     let shared: Vec<Shared> =
         tables.iter().map(|table| snapshots::take(context, table, mode)).collect::<Result<_>>()?;
@@ -81,9 +84,10 @@ pub fn bind(
         handle.add_result_column(&column.name, &column.logical_type(context)?)?;
     }
     let rows = state.snapshots.iter().fold(0u64, |sum, t| sum.saturating_add(t.rows()));
-    handle.set_cardinality(usize::try_from(rows).unwrap_or(usize::MAX), true)?;
+    handle.set_cardinality(usize::try_from(rows).unwrap_or(usize::MAX), !lenient)?;
     Ok(BindData {
         options,
+        lenient,
         state: Mutex::new(Arc::new(state)),
         executions: Arc::default(),
         shared,

@@ -43,6 +43,7 @@ fn signature() -> SignatureBuilder {
         .param(named("partition", false))
         .param(named("union_by_name", false))
         .param(named("snapshot", "auto".to_owned()))
+        .param(named("lenient", false))
         .documentation(
             FunctionDocumentationBuilder::new()
                 .description(
@@ -56,7 +57,8 @@ fn signature() -> SignatureBuilder {
                      union_by_name: unites the columns of several tables by name, NULL where one lacks a column. snapshot: how the \
                      state stays true while a server writes: 'auto' (default) uses the server's checkpoint when \
                      there is one and 'validate' otherwise; 'validate' checks what was read against later \
-                     commits; 'checkpoint' demands a checkpoint; 'none' checks nothing.",
+                     commits; 'checkpoint' demands a checkpoint; 'none' checks nothing. lenient: reads around damage: NULL \
+                     where a file is damaged, and a warning of type QuestDB in DuckDB's log.",
                 )
                 .add_example("A table", "FROM read_partitions('db/trades~12') WHERE ts >= '2024-01-03'")
                 .add_example("By name", "FROM read_partitions('db', table_name := 'trades')")

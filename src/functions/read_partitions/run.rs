@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
-use questdb_storage::scan::{Projected, ScanPlan, Scanner};
+use questdb_storage::scan::{Damage, Projected, ScanPlan, Scanner};
+use questdb_storage::Snapshot;
 
 use super::bind::{BindData, BoundState, Execution};
 use super::columns::{undeclared, OutputColumn};
@@ -29,6 +30,8 @@ pub struct GlobalState {
     /// Declared columns that are wanted.
     columns: Vec<usize>,
     _execution: Execution,
+    /// What was found damaged, in all runs.
+    pub damage: Arc<Damage>,
     current: RwLock<Current>,
 }
 
@@ -42,13 +45,14 @@ impl GlobalState {
     /// Starts an execution that returns the declared columns `columns`.
     pub fn new(bound: &BindData, columns: Vec<usize>) -> Result<Self> {
         let execution = bound.begin_execution()?;
+        let damage = Arc::new(if bound.lenient { Damage::lenient() } else { Damage::default() });
         let mut state = bound.state();
         let mut number = 0;
         loop {
-            match start(bound, &state, &columns, number) {
+            match start(bound, &state, &columns, &damage, number) {
                 Ok(run) => {
                     let current = RwLock::new(Current { run: Arc::new(run), emitted: false });
-                    return Ok(Self { columns, _execution: execution, current });
+                    return Ok(Self { columns, _execution: execution, damage, current });
                 }
                 Err(error) if !is_conflict(&error) || number >= MOST_STARTS || !bound.can_refresh() => {
                     return Err(error)
@@ -98,7 +102,7 @@ impl GlobalState {
         loop {
             pause(next);
             next += 1;
-            match bound.refresh().and_then(|state| start(bound, &state, &self.columns, next)) {
+            match bound.refresh().and_then(|state| start(bound, &state, &self.columns, &self.damage, next)) {
                 Ok(run) => {
                     current.run = Arc::new(run);
                     return Ok(());
@@ -118,24 +122,35 @@ fn pause(attempt: u32) {
     std::thread::sleep(Duration::from_millis(1 << attempt.min(6)));
 }
 
-fn start(bound: &BindData, state: &BoundState, columns: &[usize], number: u32) -> Result<Run> {
+fn start(
+    bound: &BindData,
+    state: &BoundState,
+    columns: &[usize],
+    damage: &Arc<Damage>,
+    number: u32,
+) -> Result<Run> {
     let projection: Vec<OutputColumn> = columns
         .iter()
         .map(|index| state.columns.get(*index).cloned().ok_or_else(|| undeclared(*index)))
         .collect::<Result<_>>()?;
-    let scanner = Scanner::new(plans(bound, state, &projection)).map_err(to_duckdb)?;
+    let scanner = Scanner::with_damage(plans(bound, state, &projection), Arc::clone(damage));
+    let scanner = scanner.map_err(to_duckdb)?;
     Ok(Run { number, scanner, projection })
 }
 
 /// One plan per table.
 fn plans(bound: &BindData, state: &BoundState, projection: &[OutputColumn]) -> Vec<ScanPlan> {
     let filter = bound.filter();
-    let plan = |(table, snapshot)| {
+    let plan = |(table, snapshot): (usize, &Snapshot)| {
         let in_table = |column: &OutputColumn| column.position(table).unwrap_or(Projected::Missing);
         let filter = filter.map_columns(&|column| match state.columns.get(column)?.position(table)? {
             Projected::Column(index) => Some(index),
             Projected::Missing => None,
         });
+        let filter = match snapshot.timestamp().filter(|_| bound.lenient) {
+            Some(timestamp) => filter.with_lost_times(timestamp),
+            None => filter,
+        };
         ScanPlan::with(snapshot, projection.iter().map(in_table).collect(), filter, state.raw_types)
     };
     state.snapshots.iter().enumerate().map(plan).collect()

@@ -19,6 +19,7 @@ use super::run::{GlobalState, Run};
 use super::{snapshots, ReadPartitions};
 use crate::duckdb::errors::{guard, test_panic, to_duckdb};
 use crate::duckdb::expressions::Translator;
+use crate::duckdb::log;
 use crate::duckdb::symbols::SymbolForm;
 use crate::duckdb::vectors::{ColumnState, Output, CHUNK_ROWS};
 
@@ -85,6 +86,7 @@ impl TableFunctionCallbacks for ReadPartitions {
             let columns =
                 (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
             let global = GlobalState::new(bound, columns)?;
+            log::warn(context, &global.damage.take())?;
             let threads = global.run().scanner.parallelism();
             Ok((Some(global), Some(threads)))
         })
@@ -118,7 +120,9 @@ impl TableFunctionCallbacks for ReadPartitions {
                     *local = LocalState::new(run);
                 }
                 let number = local.run.number;
-                match local.fill(context, &output) {
+                let filled = local.fill(context, &output);
+                log::warn(context, &global.damage.take())?;
+                match filled {
                     Ok(true) if global.emit(number) => return Ok(()),
                     Ok(true) => {}
                     Ok(false) => return Output::new(&output, 0)?.end(),

@@ -11,7 +11,6 @@
 //! It reads one state of the table; beside a server at work a finding can be the trace of a change, which a second
 //! check tells.
 
-mod discard;
 mod partition;
 mod table;
 

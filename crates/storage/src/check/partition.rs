@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::discard::Discard;
 use super::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bitmap_index::BitmapIndex;
@@ -11,7 +10,7 @@ use crate::format::column_versions::ColumnState;
 use crate::parquet::{GroupCache, ParquetFile};
 use crate::source::{Access, FileKind, Source};
 use crate::table::{Column, ColumnRows, Partition, Snapshot};
-use crate::types::{self, ColumnType, Rows, Scratch, NULL_KEY};
+use crate::types::{self, ColumnType, Discard, Rows, Scratch, NULL_KEY};
 
 /// Rows that are read at once.
 const BATCH: u64 = 16 * 1024;

@@ -19,7 +19,8 @@ pub(crate) struct GroupCache {
 struct Slot {
     file: Arc<ParquetFile>,
     group: usize,
-    column: GroupColumn,
+    /// A failure stays one: a lenient scan asks again for each chunk.
+    column: Result<GroupColumn>,
 }
 
 impl GroupCache {
@@ -38,9 +39,9 @@ impl GroupCache {
         if !slot.as_ref().is_some_and(|slot| slot.group == group && Arc::ptr_eq(&slot.file, file)) {
             // The old chunk goes before the new one is made.
             *slot = None;
-            let decoded = file.decode(column, group, &mut self.buffer)?;
+            let decoded = file.decode(column, group, &mut self.buffer);
             *slot = Some(Slot { file: Arc::clone(file), group, column: decoded });
         }
-        slot.as_ref().map(|slot| &slot.column).ok_or_else(missing)
+        slot.as_ref().ok_or_else(missing)?.column.as_ref().map_err(Clone::clone)
     }
 }

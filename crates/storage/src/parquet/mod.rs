@@ -22,5 +22,6 @@ mod pages;
 mod pruning;
 
 pub(crate) use cache::GroupCache;
+pub(crate) use column::GroupColumn;
 pub use file::{ParquetFile, RowGroup};
 pub(crate) use pruning::Range;

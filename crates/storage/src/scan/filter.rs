@@ -137,6 +137,17 @@ impl Filter {
         }
     }
 
+    /// The filter for a table in which column `timestamp` can be NULL all the same, because of damage.
+    pub fn with_lost_times(&self, timestamp: usize) -> Self {
+        let both = |parts: &[Self]| parts.iter().map(|part| part.with_lost_times(timestamp)).collect();
+        match self {
+            Self::And(parts) => Self::And(both(parts)),
+            Self::Or(parts) => Self::Or(both(parts)),
+            Self::IsNull { column, negated: false } if *column == timestamp => Self::Unknown,
+            other => other.clone(),
+        }
+    }
+
     /// The filter with its column numbers replaced; a column that has no number becomes unknown.
     pub fn map_columns(&self, map: &impl Fn(usize) -> Option<usize>) -> Self {
         let both = |parts: &[Self]| parts.iter().map(|part| part.map_columns(map)).collect();
@@ -221,6 +232,14 @@ mod tests {
             Filter::And(vec![ts(CompareOp::Eq, 1), Filter::Unknown]).intervals(0),
             IntervalSet::between(1, 1)
         );
+    }
+
+    #[test]
+    fn times_are_null_only_where_they_are_lost() {
+        let is_null = Filter::Or(vec![ts(CompareOp::Eq, 1), Filter::IsNull { column: 0, negated: false }]);
+        assert_eq!(is_null.intervals(0), IntervalSet::between(1, 1));
+        assert!(is_null.with_lost_times(0).intervals(0).is_all());
+        assert_eq!(is_null.with_lost_times(3).intervals(0), IntervalSet::between(1, 1));
     }
 
     #[test]

@@ -5,15 +5,19 @@
 //! Filters are hints: every row that satisfies the filter is returned, and some that do not may be.
 
 mod compiled;
+mod damage;
+mod decode;
 mod filter;
 mod interval;
 mod morsel;
+mod needed;
 mod plan;
 mod prune;
 mod reader;
 mod scanner;
 mod window;
 
+pub use damage::Damage;
 pub use filter::{CompareOp, Filter, Literal};
 pub use interval::{Interval, IntervalSet};
 pub use morsel::{Chunk, RowSet, Segment};

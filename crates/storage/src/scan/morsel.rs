@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use super::damage::Damage;
+use super::decode::Decoder;
 use super::interval::IntervalSet;
 use crate::error::{Error, Result};
 use crate::parquet::{GroupCache, ParquetFile};
-use crate::table::{ColumnRows, Partition, Snapshot};
-use crate::types::{self, ColumnSink, ColumnType, Rows, Scratch};
+use crate::table::{ColumnRows, Partition, Remains, Snapshot};
+use crate::types::{ColumnSink, Discard, Scratch};
 
 /// Rows of one partition.
 #[derive(Debug, Clone)]
@@ -40,7 +42,10 @@ pub(super) struct OpenPartition {
     pub(super) table: usize,
     pub(super) snapshot: Snapshot,
     pub(super) partition: Partition,
+    pub(super) damage: Arc<Damage>,
     columns: Vec<OnceLock<Result<Arc<ColumnRows>>>>,
+    /// What is left of columns that cannot be opened.
+    remains: Vec<OnceLock<Option<Remains>>>,
     parquet: OnceLock<Result<Arc<ParquetFile>>>,
 }
 
@@ -50,16 +55,26 @@ pub(super) struct Buffers {
     pub(super) scratch: Scratch,
     /// Decoded column chunks of Parquet partitions.
     pub(super) groups: GroupCache,
+    /// Takes values that are only tried.
+    pub(super) probe: Discard,
 }
 
 impl OpenPartition {
-    pub(super) fn new(table: usize, snapshot: &Snapshot, partition: &Partition) -> Self {
+    pub(super) fn new(
+        table: usize,
+        snapshot: &Snapshot,
+        partition: &Partition,
+        damage: &Arc<Damage>,
+    ) -> Self {
         let columns = snapshot.columns().iter().map(|_| OnceLock::new()).collect();
+        let remains = snapshot.columns().iter().map(|_| OnceLock::new()).collect();
         Self {
             table,
             snapshot: snapshot.clone(),
             partition: partition.clone(),
+            damage: Arc::clone(damage),
             columns,
+            remains,
             parquet: OnceLock::new(),
         }
     }
@@ -79,6 +94,16 @@ impl OpenPartition {
             Ok(opened)
         });
         opened.as_deref().map_err(Clone::clone)
+    }
+
+    /// What can be read of column `index`, which cannot be opened.
+    pub(super) fn remains(&self, index: usize) -> Option<&Remains> {
+        let (cell, column) = self.remains.get(index).zip(self.snapshot.columns().get(index))?;
+        let open = || {
+            let symbols = self.snapshot.symbols(index).ok()?;
+            self.partition.open_remains(&self.snapshot, column, symbols)
+        };
+        cell.get_or_init(open).as_ref()
     }
 
     /// The file of a Parquet partition; `None` for a native one.
@@ -103,15 +128,7 @@ impl OpenPartition {
         let Some(column) = self.snapshot.columns().get(index) else {
             return Err(Error::invalid_input(format!("table has no column {index}")));
         };
-        let decoded = self.parquet().and_then(|file| match file {
-            None => {
-                decode_rows(column.column_type, raw, self.column(index)?, rows, &mut buffers.scratch, sink)
-            }
-            Some(file) => decode_groups(column.column_type, raw, (file, index), rows, buffers, sink),
-        });
-        decoded
-            .map_err(|e| self.place(e.in_column(&column.name)))
-            .map_err(|e| self.snapshot.explain(e, Some(&self.partition)))
+        Decoder { open: self, column, index, raw }.decode(rows, buffers, sink)
     }
 
     /// Whether what was copied so far belongs to the snapshot.
@@ -123,88 +140,6 @@ impl OpenPartition {
     pub(super) fn place(&self, error: Error) -> Error {
         error.in_partition(&self.partition.directory()).in_table(self.snapshot.name())
     }
-}
-
-/// Splits `rows` at the column top: what lies above it is missing, the rest is decoded.
-fn decode_rows<S: ColumnSink>(
-    column_type: ColumnType,
-    raw: bool,
-    column: &ColumnRows,
-    rows: &RowSet,
-    scratch: &mut Scratch,
-    sink: &mut S,
-) -> Result<()> {
-    let ColumnRows::Stored { top, source } = column else {
-        return types::missing(column_type, rows.len(), sink);
-    };
-    let top = *top;
-    match rows {
-        RowSet::Range(range) => {
-            let above = top.clamp(range.start, range.end) - range.start;
-            if above > 0 {
-                types::missing(column_type, above as usize, sink)?;
-            }
-            let len = rows.len().saturating_sub(above as usize);
-            if len > 0 {
-                let start = range.start.max(top) - top;
-                types::decode(column_type, raw, source, Rows::Range { start, len }, scratch, sink)?;
-            }
-        }
-        RowSet::List(list) => {
-            let (above, stored) = list.split_at(list.partition_point(|row| u64::from(*row) < top));
-            if !above.is_empty() {
-                types::missing(column_type, above.len(), sink)?;
-            }
-            if !stored.is_empty() {
-                let base = u32::try_from(top).unwrap_or(u32::MAX);
-                types::decode(column_type, raw, source, Rows::List { rows: stored, base }, scratch, sink)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Decodes `rows` of a Parquet partition, row group by row group.
-fn decode_groups<S: ColumnSink>(
-    column_type: ColumnType,
-    raw: bool,
-    (file, index): (&Arc<ParquetFile>, usize),
-    rows: &RowSet,
-    buffers: &mut Buffers,
-    sink: &mut S,
-) -> Result<()> {
-    if let ColumnType::Unknown(code) = column_type {
-        return Err(types::unknown(code));
-    }
-    if !file.has_column(index) {
-        return types::missing(column_type, rows.len(), sink);
-    }
-    let Buffers { scratch, groups } = buffers;
-    match rows {
-        RowSet::Range(range) => {
-            let mut start = range.start;
-            while start < range.end {
-                let (position, group) = file.group_of(start)?;
-                let end = range.end.min(group.first_row.saturating_add(group.rows));
-                let rows = Rows::Range { start: start - group.first_row, len: (end - start) as usize };
-                groups.column(file, index, position)?.read(column_type, raw, rows, scratch, sink)?;
-                start = end;
-            }
-        }
-        RowSet::List(list) => {
-            let mut left = list.as_slice();
-            while let Some(first) = left.first() {
-                let (position, group) = file.group_of(u64::from(*first))?;
-                let end = group.first_row.saturating_add(group.rows);
-                let (now, later) = left.split_at(left.partition_point(|row| u64::from(*row) < end));
-                let base = u32::try_from(group.first_row).unwrap_or(u32::MAX);
-                let rows = Rows::List { rows: now, base };
-                groups.column(file, index, position)?.read(column_type, raw, rows, scratch, sink)?;
-                left = later;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A part of a morsel: rows of one partition that are still to be filtered.

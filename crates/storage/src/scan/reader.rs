@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::compiled::CompiledFilter;
 use super::morsel::{Buffers, Chunk, Morsel, Part, Piece, RowSet};
+use super::needed::narrow;
 use super::plan::Projected;
-use super::scanner::{narrow, Scanner};
+use super::scanner::Scanner;
 use super::window::{FilterWindow, Mask, WINDOW};
 use crate::error::{Error, Result};
 use crate::types::ColumnSink;

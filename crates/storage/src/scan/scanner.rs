@@ -1,18 +1,16 @@
 //! The shared state of a scan: hands out morsels in the order of rows, to any number of threads.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compiled::CompiledFilter;
-use super::interval::{Interval, IntervalSet};
+use super::damage::Damage;
 use super::morsel::{Morsel, OpenPartition, Part, Piece, RowSet};
+use super::needed::{needed, resolve, surviving};
 use super::plan::{Decision, ScanPlan};
 use crate::error::{Error, Result};
-use crate::parquet::{GroupCache, ParquetFile};
-use crate::source::Source;
-use crate::table::{ColumnRows, Partition};
+use crate::table::Partition;
 
 /// Rows of a morsel, before filtering: DuckDB's row group.
 pub const MORSEL_ROWS: u64 = 122_880;
@@ -24,13 +22,11 @@ const MORSEL_PARTITIONS: usize = 256;
 /// memory as well.
 const EARLY_FILES: usize = 512;
 
-/// An index is used when it leaves at most one row in so many.
-const INDEX_SELECTIVITY: u64 = 32;
-
 /// A scan of one or more tables, one after the other.
 #[derive(Debug)]
 pub struct Scanner {
     tables: Vec<TableScan>,
+    damage: Arc<Damage>,
     queue: Mutex<Queue>,
     total_rows: u64,
     claimed_rows: AtomicU64,
@@ -45,6 +41,7 @@ pub struct Scanner {
 pub(super) struct TableScan {
     pub(super) plan: ScanPlan,
     pub(super) filter: Option<CompiledFilter>,
+    pub(super) damage: Arc<Damage>,
     /// Partitions opened in advance, by position in the snapshot.
     opened: Mutex<HashMap<usize, Arc<OpenPartition>>>,
 }
@@ -53,7 +50,9 @@ impl TableScan {
     /// The partition at `index`, opened in advance or now.
     fn open(&self, table: usize, index: usize, partition: &Partition) -> Arc<OpenPartition> {
         let early = self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
-        early.unwrap_or_else(|| Arc::new(OpenPartition::new(table, &self.plan.snapshot, partition)))
+        early.unwrap_or_else(|| {
+            Arc::new(OpenPartition::new(table, &self.plan.snapshot, partition, &self.damage))
+        })
     }
 }
 
@@ -67,7 +66,9 @@ fn open_early(tables: &[TableScan]) -> Result<()> {
         }
         let columns: Vec<usize> = table.plan.columns().collect();
         for column in &columns {
-            table.plan.snapshot.symbols(*column)?;
+            if let Err(error) = table.plan.snapshot.symbols(*column) {
+                table.damage.tolerate(error, |e| e)?;
+            }
         }
         if table.plan.snapshot.watch().is_none() {
             continue;
@@ -79,7 +80,7 @@ fn open_early(tables: &[TableScan]) -> Result<()> {
                 Some(left) => left,
                 None => return Ok(()),
             };
-            let open = OpenPartition::new(number, &table.plan.snapshot, partition);
+            let open = OpenPartition::new(number, &table.plan.snapshot, partition, &table.damage);
             // An error counts when the column is read, and only then.
             if partition.entry.parquet {
                 drop(open.parquet());
@@ -109,15 +110,29 @@ struct Queue {
 impl Scanner {
     /// Prepares the scan of `plans`, in this order. Reads the symbol tables that filters need.
     pub fn new(plans: Vec<ScanPlan>) -> Result<Arc<Self>> {
+        Self::with_damage(plans, Arc::default())
+    }
+
+    /// As [`Self::new`]; `damage` says whether to go on where files are damaged, and keeps what was found.
+    pub fn with_damage(plans: Vec<ScanPlan>, damage: Arc<Damage>) -> Result<Arc<Self>> {
         let total_rows = plans.iter().fold(0u64, |sum, plan| sum.saturating_add(plan.row_bound()));
         let mut tables = Vec::with_capacity(plans.len());
         for plan in plans {
-            let filter = CompiledFilter::new(&plan.filter, &plan.snapshot, plan.raw_types)?;
-            tables.push(TableScan { plan, filter, opened: Mutex::new(HashMap::new()) });
+            let filter = match CompiledFilter::new(&plan.filter, &plan.snapshot, plan.raw_types) {
+                Ok(filter) => filter,
+                // A symbol table that cannot be read: all rows pass.
+                Err(error) => {
+                    damage.tolerate(error, |e| e)?;
+                    None
+                }
+            };
+            let damage = Arc::clone(&damage);
+            tables.push(TableScan { plan, filter, damage, opened: Mutex::new(HashMap::new()) });
         }
         open_early(&tables)?;
         Ok(Arc::new(Self {
             tables,
+            damage,
             queue: Mutex::new(Queue::default()),
             total_rows,
             claimed_rows: AtomicU64::new(0),
@@ -136,10 +151,11 @@ impl Scanner {
                 "morsels of an exact number of rows need a filter by time only",
             ));
         }
-        let Self { tables, queue, total_rows, claimed_rows, .. } =
+        let Self { tables, damage, queue, total_rows, claimed_rows, .. } =
             Arc::into_inner(scanner).ok_or_else(|| Error::invalid_input("scan is in use already"))?;
         Ok(Arc::new(Self {
             tables,
+            damage,
             queue,
             total_rows,
             claimed_rows,
@@ -147,6 +163,11 @@ impl Scanner {
             morsel_partitions: usize::MAX,
             exact: true,
         }))
+    }
+
+    /// What was found damaged.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
     }
 
     /// Rows that were planned: an upper bound of the rows returned.
@@ -245,11 +266,8 @@ impl Scanner {
                 Decision::Search(intervals) => Some(intervals),
             };
             let open = table.open(queue.table, planned.index, partition);
-            let needed = open.parquet().and_then(|file| match file {
-                None => needed_rows(table, &open, intervals)
-                    .map(|sets| sets.into_iter().map(Part::native).collect()),
-                Some(file) => needed_groups(table, file, intervals),
-            });
+            let needed =
+                if self.damage.is_lenient() { surviving(&open) } else { needed(table, &open, intervals) };
             let needed = match self.exact {
                 true => needed.and_then(|parts| resolve(&open, parts)),
                 false => needed,
@@ -286,186 +304,9 @@ fn split(set: RowSet, limit: u64) -> (RowSet, Option<RowSet>) {
     }
 }
 
-/// Finds the rows of row groups of which only some time is needed.
-fn resolve(open: &Arc<OpenPartition>, parts: Vec<Part>) -> Result<Vec<Part>> {
-    let mut groups = GroupCache::default();
-    let mut resolved = Vec::with_capacity(parts.len());
-    for mut part in parts {
-        match narrow(open, &mut part, &mut groups)? {
-            Some(ranges) => {
-                resolved.extend(ranges.into_iter().map(|range| Part::native(RowSet::Range(range))))
-            }
-            None => resolved.push(part),
-        }
-    }
-    Ok(resolved)
-}
-
-/// The rows of a row group of which only some time is needed; `None` when all of it is.
-pub(super) fn narrow(
-    open: &OpenPartition,
-    part: &mut Part,
-    groups: &mut GroupCache,
-) -> Result<Option<Vec<Range<u64>>>> {
-    let (Some(intervals), RowSet::Range(range)) = (part.narrow.take(), &part.rows) else { return Ok(None) };
-    let (Some(timestamp), Some(file)) = (open.snapshot.timestamp(), open.parquet()?) else { return Ok(None) };
-    let first_row = range.start;
-    let mut find = || {
-        let (position, group) = file.group_of(first_row)?;
-        let column = groups.column(file, timestamp, position)?;
-        column.native().map(|times| search(times, group.rows, &intervals)).transpose()
-    };
-    let ranges = find().map_err(|e| open.place(e))?;
-    Ok(ranges.map(|ranges| ranges.into_iter().map(|r| first_row + r.start..first_row + r.end).collect()))
-}
-
-/// Row groups of a Parquet partition that can hold rows of the filter, in order.
-fn needed_groups(
-    table: &TableScan,
-    file: &ParquetFile,
-    intervals: Option<&IntervalSet>,
-) -> Result<Vec<Part>> {
-    let snapshot = &table.plan.snapshot;
-    let mut parts = Vec::with_capacity(file.groups().len());
-    for (index, group) in file.groups().iter().enumerate().filter(|(_, group)| group.rows > 0) {
-        let known = snapshot.timestamp().and_then(|timestamp| file.time_range(timestamp, index));
-        let narrow = match (intervals, known) {
-            (None, _) => None,
-            (Some(intervals), None) => Some(intervals.clone()),
-            (Some(intervals), Some((first, last))) => {
-                let inside = intervals.within(first, last);
-                if inside.is_empty() {
-                    continue;
-                }
-                Some(inside).filter(|inside| *inside != IntervalSet::between(first, last))
-            }
-        };
-        if let Some(filter) = &table.filter {
-            if !filter.may_match(file, snapshot, index)? {
-                continue;
-            }
-        }
-        let rows = RowSet::Range(group.first_row..group.first_row.saturating_add(group.rows));
-        parts.push(Part { rows, narrow, whole: true });
-    }
-    Ok(parts)
-}
-
-/// Rows of a partition that can satisfy the filter, as far as time and indexes tell, in order.
-fn needed_rows(
-    table: &TableScan,
-    open: &OpenPartition,
-    intervals: Option<&IntervalSet>,
-) -> Result<Vec<RowSet>> {
-    let ranges = match intervals {
-        None => std::iter::once(0..open.partition.rows()).collect(),
-        Some(set) => time_ranges(open, set)?,
-    };
-    let ranged: u64 = ranges.iter().fold(0, |sum, r| sum + (r.end - r.start));
-    let Some(filter) = &table.filter else {
-        return Ok(ranges.into_iter().map(RowSet::Range).collect());
-    };
-    for (column, keys) in filter.required_keys() {
-        let Some(column) = open.snapshot.columns().get(column) else { continue };
-        let limit = ranged / INDEX_SELECTIVITY;
-        if let Some(rows) = open.partition.indexed_rows(&open.snapshot, column, &keys, limit)? {
-            let inside = |row: &u32| ranges.iter().any(|r| r.contains(&u64::from(*row)));
-            let rows: Vec<u32> = rows.into_iter().filter(inside).collect();
-            return Ok(if rows.is_empty() { Vec::new() } else { vec![RowSet::List(rows)] });
-        }
-    }
-    Ok(ranges.into_iter().map(RowSet::Range).collect())
-}
-
-/// Finds the rows of each interval by binary search of the designated timestamp.
-fn time_ranges(open: &OpenPartition, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
-    let rows = open.partition.rows();
-    let Some(timestamp) = open.snapshot.timestamp() else { return Ok(std::iter::once(0..rows).collect()) };
-    let name = open.snapshot.columns().get(timestamp).map(|c| c.name.clone()).unwrap_or_default();
-    let source = match open.column(timestamp)? {
-        ColumnRows::Stored { top: 0, source } => source.data.as_ref(),
-        _ => {
-            return Err(Error::corrupt(
-                "designated timestamp has no values",
-                "one in each row",
-                "a column top",
-            )
-            .in_column(&name))
-        }
-    };
-    search(source, rows, intervals).map_err(|e| e.in_column(&name))
-}
-
-/// The rows of each interval among the first `rows` of a file of timestamps.
-pub(super) fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
-    let at = |row: u64| {
-        let mut value = [0u8; 8];
-        source.read_into(row.saturating_mul(8), &mut value)?;
-        Ok::<_, Error>(i64::from_le_bytes(value))
-    };
-    let (first, last) = (at(0)?, at(rows.saturating_sub(1))?);
-    if first > last {
-        return Err(Error::corrupt(
-            "timestamps must ascend",
-            format_args!("{first} or more in the last row"),
-            last,
-        )
-        .at(rows.saturating_sub(1).saturating_mul(8))
-        .in_file(source.path()));
-    }
-    // The first row whose timestamp is not below `bound`.
-    let lower_bound = |bound: i64, from: u64| {
-        let (mut low, mut high) = (from, rows);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if at(middle)? < bound {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok::<_, Error>(low)
-    };
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    let mut from = 0;
-    for Interval { start, end } in intervals.iter() {
-        let begin = lower_bound(*start, from)?;
-        let stop = if *end == i64::MAX { rows } else { lower_bound(*end + 1, begin)? };
-        from = stop;
-        match ranges.last_mut() {
-            Some(previous) if previous.end == begin => previous.end = stop,
-            _ if begin < stop => ranges.push(begin..stop),
-            _ => {}
-        }
-    }
-    Ok(ranges)
-}
-
 #[cfg(test)]
-#[expect(clippy::single_range_in_vec_init, reason = "lists of one range are what is expected")]
 mod tests {
     use super::*;
-    use crate::source::tests::Memory;
-
-    fn find(values: &[i64], intervals: &[(i64, i64)]) -> Result<Vec<Range<u64>>> {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let set = IntervalSet::union(intervals.iter().map(|(a, b)| IntervalSet::between(*a, *b)));
-        search(&Memory::new(bytes), values.len() as u64, &set)
-    }
-
-    #[test]
-    fn search_finds_every_row_of_an_interval_with_ties() {
-        let values = [10, 20, 20, 20, 30, 40];
-        assert_eq!(find(&values, &[(20, 20)]).unwrap(), [1..4]);
-        assert_eq!(find(&values, &[(i64::MIN, 10), (35, i64::MAX)]).unwrap(), [0..1, 5..6]);
-        assert_eq!(find(&values, &[(11, 19)]).unwrap(), []);
-        assert_eq!(find(&values, &[(0, 100)]).unwrap(), [0..6]);
-    }
-
-    #[test]
-    fn descending_timestamps_are_refused() {
-        assert!(find(&[3, 2, 1], &[(2, 2)]).is_err());
-    }
 
     #[test]
     fn row_sets_split_at_the_limit() {

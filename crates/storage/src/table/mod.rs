@@ -4,6 +4,7 @@ mod column;
 mod database;
 mod layout;
 mod partition;
+mod remains;
 mod snapshot;
 #[allow(clippy::module_inception)]
 mod table;
@@ -13,6 +14,7 @@ pub use column::{Column, SymbolFiles};
 pub use database::{closest, Database, Listed, Listing};
 pub(crate) use partition::{missing as missing_file, PARQUET_FILE};
 pub use partition::{ColumnRows, DetachedPartition, Partition};
+pub use remains::Remains;
 pub use snapshot::{Snapshot, SnapshotMode};
 pub use table::Table;
 pub use watch::Watch;

@@ -128,15 +128,17 @@ impl Partition {
         column: &Column,
         symbols: Option<Arc<SymbolTable>>,
     ) -> Result<ColumnRows> {
-        self.try_open(snapshot, column, symbols)
+        self.try_open(snapshot, column, symbols, true)
             .map_err(|e| e.in_column(&column.name).in_partition(&self.directory()).in_table(snapshot.name()))
     }
 
-    fn try_open(
+    /// Opens the column's files; `whole` demands that they hold all rows.
+    pub(super) fn try_open(
         &self,
         snapshot: &Snapshot,
         column: &Column,
         symbols: Option<Arc<SymbolTable>>,
+        whole: bool,
     ) -> Result<ColumnRows> {
         if self.entry.parquet {
             return Err(Error::invalid_input("a Parquet partition has no column files")
@@ -157,20 +159,18 @@ impl Partition {
         let dir = self.path(snapshot);
         let files = snapshot.files();
         let needed = storage.needed(self.rows().saturating_sub(top));
+        let entries = if whole { Access::Column { needed } } else { Access::ColumnOpenEnded };
         let open = |kind: &str, access: Access| {
             files
                 .open(&dir.join(column.file_name(kind, name_txn)), access)
                 .map_err(|e| missing(e, files, &dir))
         };
         let source = match storage {
-            Storage::Fixed(_) => ColumnSource {
-                data: open("d", Access::Column { needed })?,
-                aux: None,
-                symbols,
-                ascending: column.designated,
-            },
+            Storage::Fixed(_) => {
+                ColumnSource { data: open("d", entries)?, aux: None, symbols, ascending: column.designated }
+            }
             Storage::Offsets | Storage::Entries => {
-                let aux = open("i", Access::Column { needed })?;
+                let aux = open("i", entries)?;
                 ColumnSource {
                     data: open("d", Access::ColumnOpenEnded)?,
                     aux: Some(aux),

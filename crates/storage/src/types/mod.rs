@@ -10,6 +10,7 @@ mod binary;
 mod boolean;
 mod char;
 mod decimal;
+mod discard;
 mod float;
 mod geohash;
 mod integer;
@@ -28,6 +29,7 @@ mod varchar;
 use std::fmt;
 
 pub(crate) use array::{push_array, push_list};
+pub(crate) use discard::Discard;
 pub(crate) use sink::INLINE;
 pub use sink::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, View};
 pub use source::{ColumnSource, Rows, Scratch};
@@ -309,6 +311,15 @@ impl Storage {
             Self::Fixed(width) => rows.saturating_mul(width as u64),
             Self::Offsets => rows.saturating_add(1).saturating_mul(8),
             Self::Entries => rows.saturating_mul(16),
+        }
+    }
+
+    /// Rows that a file of so many bytes has room for; the inverse of [`Self::needed`].
+    pub fn rows_in(self, bytes: u64) -> u64 {
+        match self {
+            Self::Fixed(width) => bytes / (width as u64).max(1),
+            Self::Offsets => (bytes / 8).saturating_sub(1),
+            Self::Entries => bytes / 16,
         }
     }
 }

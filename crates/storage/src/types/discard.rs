@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, View};
 use crate::error::Result;
 use crate::format::symbol_table::SymbolTable;
-use crate::types::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, View};
 
 /// See the module. Its memory is reused.
 #[derive(Debug, Default)]
-pub(super) struct Discard {
+pub(crate) struct Discard {
     /// Aligned for every fixed-width type.
     values: Vec<u128>,
     views: Vec<View>,

@@ -1,0 +1,235 @@
+//! Which rows of a partition a scan needs: by time, by index, by the statistics of row groups.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::interval::{Interval, IntervalSet};
+use super::morsel::{OpenPartition, Part, RowSet};
+use super::scanner::TableScan;
+use crate::error::{Error, Result};
+use crate::parquet::{GroupCache, ParquetFile};
+use crate::source::Source;
+use crate::table::ColumnRows;
+
+/// An index is used when it leaves at most one row in so many.
+const INDEX_SELECTIVITY: u64 = 32;
+
+/// Rows of a partition that can satisfy the filter, in order.
+pub(super) fn needed(
+    table: &TableScan,
+    open: &OpenPartition,
+    intervals: Option<&IntervalSet>,
+) -> Result<Vec<Part>> {
+    let Some(file) = open.parquet()? else {
+        return Ok(needed_rows(table, open, intervals)?.into_iter().map(Part::native).collect());
+    };
+    if let Some(shortfall) = file.shortfall() {
+        table.damage.note(shortfall);
+    }
+    needed_groups(table, file, intervals)
+}
+
+/// All rows of a partition that can be read. What else would tell which ones are needed, such as the order of timestamps,
+/// indexes and statistics, may be damaged, too.
+pub(super) fn surviving(open: &OpenPartition) -> Result<Vec<Part>> {
+    let tolerate = |error: Error| {
+        open.damage.tolerate(open.place(error), |e| open.snapshot.explain(e, Some(&open.partition)))
+    };
+    let file = match open.parquet() {
+        Ok(file) => file,
+        Err(error) => return tolerate(error).map(|()| Vec::new()),
+    };
+    let Some(file) = file else {
+        let (rows, error) = open.partition.surviving_rows(&open.snapshot);
+        error.map_or(Ok(()), tolerate)?;
+        return Ok(if rows > 0 { vec![Part::native(RowSet::Range(0..rows))] } else { Vec::new() });
+    };
+    if let Some(shortfall) = file.shortfall() {
+        open.damage.note(shortfall);
+    }
+    let groups = file.groups().iter().filter(|group| group.rows > 0);
+    let rows = groups.map(|group| group.first_row..group.first_row.saturating_add(group.rows));
+    Ok(rows.map(|rows| Part { rows: RowSet::Range(rows), narrow: None, whole: true }).collect())
+}
+
+/// Finds the rows of row groups of which only some time is needed.
+pub(super) fn resolve(open: &Arc<OpenPartition>, parts: Vec<Part>) -> Result<Vec<Part>> {
+    let mut groups = GroupCache::default();
+    let mut resolved = Vec::with_capacity(parts.len());
+    for mut part in parts {
+        match narrow(open, &mut part, &mut groups)? {
+            Some(ranges) => {
+                resolved.extend(ranges.into_iter().map(|range| Part::native(RowSet::Range(range))))
+            }
+            None => resolved.push(part),
+        }
+    }
+    Ok(resolved)
+}
+
+/// The rows of a row group of which only some time is needed; `None` when all of it is.
+pub(super) fn narrow(
+    open: &OpenPartition,
+    part: &mut Part,
+    groups: &mut GroupCache,
+) -> Result<Option<Vec<Range<u64>>>> {
+    let (Some(intervals), RowSet::Range(range)) = (part.narrow.take(), &part.rows) else { return Ok(None) };
+    let (Some(timestamp), Some(file)) = (open.snapshot.timestamp(), open.parquet()?) else { return Ok(None) };
+    let first_row = range.start;
+    let mut find = || {
+        let (position, group) = file.group_of(first_row)?;
+        let column = groups.column(file, timestamp, position)?;
+        column.native().map(|times| search(times, group.rows, &intervals)).transpose()
+    };
+    let ranges = find().map_err(|e| open.place(e))?;
+    Ok(ranges.map(|ranges| ranges.into_iter().map(|r| first_row + r.start..first_row + r.end).collect()))
+}
+
+/// Row groups of a Parquet partition that can hold rows of the filter, in order.
+fn needed_groups(
+    table: &TableScan,
+    file: &ParquetFile,
+    intervals: Option<&IntervalSet>,
+) -> Result<Vec<Part>> {
+    let snapshot = &table.plan.snapshot;
+    let mut parts = Vec::with_capacity(file.groups().len());
+    for (index, group) in file.groups().iter().enumerate().filter(|(_, group)| group.rows > 0) {
+        let known = snapshot.timestamp().and_then(|timestamp| file.time_range(timestamp, index));
+        let narrow = match (intervals, known) {
+            (None, _) => None,
+            (Some(intervals), None) => Some(intervals.clone()),
+            (Some(intervals), Some((first, last))) => {
+                let inside = intervals.within(first, last);
+                if inside.is_empty() {
+                    continue;
+                }
+                Some(inside).filter(|inside| *inside != IntervalSet::between(first, last))
+            }
+        };
+        if let Some(filter) = &table.filter {
+            if !filter.may_match(file, snapshot, index)? {
+                continue;
+            }
+        }
+        let rows = RowSet::Range(group.first_row..group.first_row.saturating_add(group.rows));
+        parts.push(Part { rows, narrow, whole: true });
+    }
+    Ok(parts)
+}
+
+/// Rows of a partition that can satisfy the filter, as far as time and indexes tell, in order.
+fn needed_rows(
+    table: &TableScan,
+    open: &OpenPartition,
+    intervals: Option<&IntervalSet>,
+) -> Result<Vec<RowSet>> {
+    let ranges = match intervals {
+        None => std::iter::once(0..open.partition.rows()).collect(),
+        Some(set) => time_ranges(open, set)?,
+    };
+    let ranged: u64 = ranges.iter().fold(0, |sum, r| sum + (r.end - r.start));
+    let Some(filter) = &table.filter else {
+        return Ok(ranges.into_iter().map(RowSet::Range).collect());
+    };
+    for (column, keys) in filter.required_keys() {
+        let Some(column) = open.snapshot.columns().get(column) else { continue };
+        let limit = ranged / INDEX_SELECTIVITY;
+        if let Some(rows) = open.partition.indexed_rows(&open.snapshot, column, &keys, limit)? {
+            let inside = |row: &u32| ranges.iter().any(|r| r.contains(&u64::from(*row)));
+            let rows: Vec<u32> = rows.into_iter().filter(inside).collect();
+            return Ok(if rows.is_empty() { Vec::new() } else { vec![RowSet::List(rows)] });
+        }
+    }
+    Ok(ranges.into_iter().map(RowSet::Range).collect())
+}
+
+/// Finds the rows of each interval by binary search of the designated timestamp.
+fn time_ranges(open: &OpenPartition, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
+    let rows = open.partition.rows();
+    let Some(timestamp) = open.snapshot.timestamp() else { return Ok(std::iter::once(0..rows).collect()) };
+    let name = open.snapshot.columns().get(timestamp).map(|c| c.name.clone()).unwrap_or_default();
+    let source = match open.column(timestamp)? {
+        ColumnRows::Stored { top: 0, source } => source.data.as_ref(),
+        _ => {
+            return Err(Error::corrupt(
+                "designated timestamp has no values",
+                "one in each row",
+                "a column top",
+            )
+            .in_column(&name))
+        }
+    };
+    search(source, rows, intervals).map_err(|e| e.in_column(&name))
+}
+
+/// The rows of each interval among the first `rows` of a file of timestamps.
+fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
+    let at = |row: u64| {
+        let mut value = [0u8; 8];
+        source.read_into(row.saturating_mul(8), &mut value)?;
+        Ok::<_, Error>(i64::from_le_bytes(value))
+    };
+    let (first, last) = (at(0)?, at(rows.saturating_sub(1))?);
+    if first > last {
+        return Err(Error::corrupt(
+            "timestamps must ascend",
+            format_args!("{first} or more in the last row"),
+            last,
+        )
+        .at(rows.saturating_sub(1).saturating_mul(8))
+        .in_file(source.path()));
+    }
+    // The first row whose timestamp is not below `bound`.
+    let lower_bound = |bound: i64, from: u64| {
+        let (mut low, mut high) = (from, rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if at(middle)? < bound {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok::<_, Error>(low)
+    };
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut from = 0;
+    for Interval { start, end } in intervals.iter() {
+        let begin = lower_bound(*start, from)?;
+        let stop = if *end == i64::MAX { rows } else { lower_bound(*end + 1, begin)? };
+        from = stop;
+        match ranges.last_mut() {
+            Some(previous) if previous.end == begin => previous.end = stop,
+            _ if begin < stop => ranges.push(begin..stop),
+            _ => {}
+        }
+    }
+    Ok(ranges)
+}
+
+#[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of one range are what is expected")]
+mod tests {
+    use super::*;
+    use crate::source::tests::Memory;
+
+    fn find(values: &[i64], intervals: &[(i64, i64)]) -> Result<Vec<Range<u64>>> {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let set = IntervalSet::union(intervals.iter().map(|(a, b)| IntervalSet::between(*a, *b)));
+        search(&Memory::new(bytes), values.len() as u64, &set)
+    }
+
+    #[test]
+    fn search_finds_every_row_of_an_interval_with_ties() {
+        let values = [10, 20, 20, 20, 30, 40];
+        assert_eq!(find(&values, &[(20, 20)]).unwrap(), [1..4]);
+        assert_eq!(find(&values, &[(i64::MIN, 10), (35, i64::MAX)]).unwrap(), [0..1, 5..6]);
+        assert_eq!(find(&values, &[(11, 19)]).unwrap(), []);
+        assert_eq!(find(&values, &[(0, 100)]).unwrap(), [0..6]);
+    }
+
+    #[test]
+    fn descending_timestamps_are_refused() {
+        assert!(find(&[3, 2, 1], &[(2, 2)]).is_err());
+    }
+}
