@@ -30,7 +30,7 @@ use super::json_types::JsonSession;
 use super::types::Target;
 use crate::duckdb::errors::{export_error, guard};
 use crate::duckdb::options::option_value;
-use crate::duckdb::{arrow, paths, session};
+use crate::duckdb::{arrow, log, paths, session};
 
 /// Rows of an array: small enough for 2 GiB of text in it.
 const ARRAY_ROWS: usize = 16_384;
@@ -201,6 +201,7 @@ fn bind(copy: &CopyTo, context: &Context, info: &CopyToBindInfo) -> Result<BindD
     };
     let sized = given.iter().any(|(name, _)| is_size(name));
     let mut options = Options::parse(given, OptionsOf::Copy).map_err(export_error)?;
+    log::warn(context, &options.notices)?;
     let mut targets = Vec::new();
     let mut fields = Vec::new();
     for index in 0..info.column_count()? {

@@ -7,12 +7,9 @@ use duckdb_neo::Result;
 /// `type` of the extension's entries.
 const TYPE: &str = "QuestDB";
 
-/// Notes damage that does not end the query, each with the text that the error would have.
-pub fn warn<'e>(
-    context: &Context,
-    damage: impl IntoIterator<Item = &'e questdb_storage::Error>,
-) -> Result<()> {
-    damage
+/// Notes what does not end the query: damage with the text that the error would have, options that are ignored.
+pub fn warn<'n, N: ToString + 'n>(context: &Context, notices: impl IntoIterator<Item = &'n N>) -> Result<()> {
+    notices
         .into_iter()
-        .try_for_each(|error| Log::log_on_context(context, LogLevel::Warn, &error.to_string(), TYPE))
+        .try_for_each(|notice| Log::log_on_context(context, LogLevel::Warn, &notice.to_string(), TYPE))
 }

@@ -23,7 +23,7 @@ use super::{option_names, BACKGROUND};
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, conflict, export_error, to_duckdb};
 use crate::duckdb::options::option_value;
-use crate::duckdb::paths;
+use crate::duckdb::{log, paths};
 use crate::functions::resolve;
 use crate::jobs::{self, Description, Settings};
 
@@ -71,6 +71,7 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
         }
     }
     let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
+    log::warn(context, &options.notices)?;
     let table = resolve::table(context, &path, table_name.as_deref())?;
     let snapshot = table.snapshot().map_err(to_duckdb)?;
     let columns = Columns::new(&snapshot, names.as_deref(), options.format)?;

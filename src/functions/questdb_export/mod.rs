@@ -31,7 +31,7 @@ use duckdb_neo::table_function::{
 };
 use duckdb_neo::types::Any;
 use duckdb_neo::{extension::Extension, Result};
-use questdb_parquet::options::TABLE;
+use questdb_parquet::options::{CLICKHOUSE, TABLE};
 use questdb_storage::types::ValueType;
 
 use self::bind::BindData;
@@ -84,7 +84,8 @@ fn optional(name: &str) -> FunctionParameter {
 
 /// Every name that an option has, in the order of the signature.
 fn option_names() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases)).copied()
+    let own = TABLE.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases));
+    own.chain(CLICKHOUSE).copied()
 }
 
 /// What each option does, from the engine's table.
@@ -93,7 +94,8 @@ fn option_help() -> String {
         let aliases = spec.aliases.iter().map(|alias| format!(" {alias}: the same as {}.", spec.name));
         format!("{}: {}{}", spec.name, spec.text, aliases.collect::<String>())
     });
-    help.collect::<Vec<_>>().join(" ")
+    let all_names = CLICKHOUSE.iter().map(|name| format!("{name}: ClickHouse's name of the same."));
+    help.chain(all_names).collect::<Vec<_>>().join(" ")
 }
 
 /// Parameters, in the order in which [`bind`] takes them.

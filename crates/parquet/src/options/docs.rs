@@ -30,7 +30,7 @@ pub fn markdown() -> String {
             spec.text
         );
     }
-    page.push_str("\n## Accepted and ignored\nThey have a meaning in another system only; a notice says so.\n\n| option | of | why |\n|---|---|---|\n");
+    page.push_str("\n## Accepted and ignored\nThey have a meaning in another system only; a warning in DuckDB's log says so.\n\n| option | of | why |\n|---|---|---|\n");
     for spec in obsolete {
         if let Kind::Obsolete(why) = spec.kind {
             let _ = writeln!(page, "| `{}` | {} | {why} |", spec.name, spec.text.trim_end_matches('.'));

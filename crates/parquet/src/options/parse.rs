@@ -453,6 +453,7 @@ mod tests {
     fn obsolete_options_leave_a_notice() {
         let options = parse(&[("output_format_parquet_use_custom_encoder", true.into())]).unwrap();
         assert_eq!(options.notices.len(), 1);
+        assert!(options.notices.iter().all(|notice| notice.contains("is ignored")));
         let function =
             Options::parse([("partition_by".to_owned(), "day".into())], Context::Function).unwrap();
         assert_eq!(function.partition_unit, Some(PartitionUnit::Day));
@@ -493,6 +494,16 @@ mod tests {
         for name in JSONL {
             assert!(find(name, Context::Copy).is_some_and(|spec| spec.name == *name), "{name}");
         }
+    }
+
+    #[test]
+    fn every_name_of_clickhouse_is_an_option_in_full_and_in_short() {
+        for name in CLICKHOUSE {
+            let short = name.trim_start_matches("output_format_parquet_");
+            let spec = find(name, Context::Function).unwrap_or_else(|| panic!("{name} is not in the table"));
+            assert_eq!(find(short, Context::Copy).map(|spec| spec.name), Some(spec.name), "{name}");
+        }
+        assert!(error(&[("output_format_parquet_kv_metadata", "x".into())]).contains("unrecognized option"));
     }
 
     #[test]

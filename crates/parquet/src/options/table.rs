@@ -166,10 +166,38 @@ pub static TABLE: &[Spec] = &[
     spec("dictionary_compression_ratio_threshold", &[], Kind::Obsolete(ENGINE), "", "DuckDB."),
 ];
 
-/// The row of `name`, an alias, or ClickHouse's long name, in any case.
+/// What ClickHouse calls its settings, in full.
+pub static CLICKHOUSE: &[&str] = &[
+    "output_format_parquet_batch_size",
+    "output_format_parquet_bloom_filter_bits_per_value",
+    "output_format_parquet_bloom_filter_flush_threshold_bytes",
+    "output_format_parquet_compliant_nested_types",
+    "output_format_parquet_compression_method",
+    "output_format_parquet_data_page_size",
+    "output_format_parquet_date_as_uint16",
+    "output_format_parquet_datetime_as_uint32",
+    "output_format_parquet_enum_as_byte_array",
+    "output_format_parquet_fixed_string_as_fixed_byte_array",
+    "output_format_parquet_geometadata",
+    "output_format_parquet_max_dictionary_size",
+    "output_format_parquet_parallel_encoding",
+    "output_format_parquet_row_group_size",
+    "output_format_parquet_row_group_size_bytes",
+    "output_format_parquet_string_as_string",
+    "output_format_parquet_use_custom_encoder",
+    "output_format_parquet_version",
+    "output_format_parquet_write_bloom_filter",
+    "output_format_parquet_write_checksums",
+    "output_format_parquet_write_page_index",
+];
+
+/// The row of `name`, an alias, or one of [`CLICKHOUSE`], in any case.
 pub fn find(name: &str, context: Context) -> Option<&'static Spec> {
     let name = name.to_ascii_lowercase();
-    let name = name.strip_prefix("output_format_parquet_").unwrap_or(&name);
+    let name = match CLICKHOUSE.contains(&name.as_str()) {
+        true => name.trim_start_matches("output_format_parquet_"),
+        false => name.as_str(),
+    };
     if context == Context::Copy && name == "partition_by" {
         return None;
     }
