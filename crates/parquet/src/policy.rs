@@ -117,6 +117,12 @@ pub struct Choice {
     pub encoding: Encoding,
 }
 
+/// Whether the choice for a column depends on its values.
+pub fn needs_sample(column: &Column, options: &Options) -> bool {
+    let is_text = |leaf: &Arc<ColumnDescriptor>| leaf.physical_type() == Physical::BYTE_ARRAY;
+    options.encoding == EncodingPolicy::Smallest || column.descr.columns().iter().any(is_text)
+}
+
 /// Chooses for one leaf of a column.
 pub fn choose(column: &Column, leaf: &ColumnDescriptor, options: &Options, sample: Sample) -> Choice {
     let physical = leaf.physical_type();

@@ -1,5 +1,7 @@
 //! Shortened bounds of text and blobs for statistics: a lower bound may be cut off, an upper bound must grow when it is.
 
+use parquet::basic::BoundaryOrder;
+
 /// Bytes of a bound, at most.
 const BOUND_BYTES: usize = 64;
 
@@ -21,6 +23,18 @@ pub fn upper_bound(value: &[u8]) -> (Vec<u8>, bool) {
         _ => next_bytes(head),
     };
     next.map_or_else(|| (value.to_vec(), true), |next| (next, false))
+}
+
+/// Whether the bounds of a chunk's pages only rise or only fall; pages of NULLs do not count.
+pub fn order<T: PartialOrd>(pages: &[Option<(T, T)>]) -> BoundaryOrder {
+    let pages: Vec<&(T, T)> = pages.iter().flatten().collect();
+    if pages.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1) {
+        BoundaryOrder::ASCENDING
+    } else if pages.is_sorted_by(|a, b| a.0 >= b.0 && a.1 >= b.1) {
+        BoundaryOrder::DESCENDING
+    } else {
+        BoundaryOrder::UNORDERED
+    }
 }
 
 /// Where a value is cut: its end, or the last character boundary that is near enough.
@@ -73,6 +87,13 @@ mod tests {
         let before_surrogates = format!("{}\u{d7ff}{}", "a".repeat(61), "b".repeat(50)).into_bytes();
         let (upper, _) = upper_bound(&before_surrogates);
         assert!(upper > before_surrogates && std::str::from_utf8(&upper).is_ok());
+    }
+
+    #[test]
+    fn page_order_is_seen() {
+        assert_eq!(order(&[Some((1, 3)), None, Some((2, 4))]), BoundaryOrder::ASCENDING);
+        assert_eq!(order(&[Some((2, 4)), Some((1, 3))]), BoundaryOrder::DESCENDING);
+        assert_eq!(order(&[Some((1, 4)), Some((2, 3))]), BoundaryOrder::UNORDERED);
     }
 
     #[test]

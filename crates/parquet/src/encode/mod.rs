@@ -5,6 +5,8 @@ mod bounds;
 mod chunk;
 mod codec;
 mod delta;
+mod fixed;
+mod levels;
 mod rle;
 pub(crate) mod spill;
 mod symbol;
@@ -21,7 +23,7 @@ pub use spill::ChunkBytes;
 
 use crate::error::{Error, Result};
 use crate::json::Store;
-use crate::policy::{PageSizes, Sample};
+use crate::policy::{self, PageSizes, Sample};
 use crate::schema::Column;
 use crate::Plan;
 
@@ -45,9 +47,13 @@ pub fn encoder(
     if symbol::SymbolEncoder::takes(column) {
         return Ok(Box::new(symbol::SymbolEncoder::new(column, plan, pages)?));
     }
-    let sample = Sample::of(first);
+    let sample =
+        if policy::needs_sample(column, &plan.options) { Sample::of(first) } else { Sample::default() };
     if text::TextEncoder::takes(column, &plan.options, sample) {
         return Ok(Box::new(text::TextEncoder::new(column, plan, pages, sample)?));
+    }
+    if let Some(encoder) = fixed::encoder(column, plan, pages, sample)? {
+        return Ok(encoder);
     }
     Ok(Box::new(arrow::ArrowEncoder::new(column, plan, pages, sample)?))
 }

@@ -22,6 +22,7 @@ use parquet::file::statistics::Statistics;
 
 use super::bounds::{lower_bound, upper_bound};
 use super::chunk::{Body, ChunkBuilder, Summary};
+use super::levels::Levels;
 use super::{rle, ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
 use crate::policy::{self, PageSizes};
@@ -34,16 +35,13 @@ const PAGE_ROWS: usize = 20_000;
 /// Encodes `Dictionary(Int32, Utf8)` arrays whose dictionary is a symbol table.
 pub struct SymbolEncoder {
     chunk: ChunkBuilder,
-    nullable: bool,
+    levels: Levels,
     statistics: EnabledStatistics,
     bloom_fpp: Option<f64>,
     page_rows: usize,
     symbols: Option<Arc<StringArray>>,
     /// Keys of the page in progress, NULLs left out.
     keys: Vec<u32>,
-    /// Validity of the page in progress, one bit for each row.
-    valid: Vec<u8>,
-    rows: usize,
     nulls: u64,
     /// For each key the number of the last page that used it, from 1; 0 for none.
     last_page: Vec<u32>,
@@ -70,14 +68,12 @@ impl SymbolEncoder {
         let page_rows = (pages.bytes / 2).clamp(16, PAGE_ROWS);
         Ok(Self {
             chunk: ChunkBuilder::new(column, plan)?,
-            nullable: column.field.is_nullable(),
+            levels: Levels::new(column.field.is_nullable()),
             statistics: policy::statistics(column, options),
             bloom_fpp: bloom.then_some(options.bloom_filter_fpp),
             page_rows,
             symbols: None,
             keys: Vec::with_capacity(page_rows),
-            valid: Vec::new(),
-            rows: 0,
             nulls: 0,
             last_page: Vec::new(),
             page_keys: Vec::new(),
@@ -126,21 +122,11 @@ impl SymbolEncoder {
     fn add(&mut self, keys: &[i32], is_valid: impl Fn(usize) -> bool) -> Result<()> {
         let page = self.page_bounds.len() as u32 + 1;
         for (row, key) in keys.iter().enumerate() {
-            let position = self.rows + row;
-            if self.nullable && position.is_multiple_of(8) {
-                self.valid.push(0);
-            }
             if *key < 0 || !is_valid(row) {
-                if !self.nullable {
-                    return Err(Error::invalid_input("NULL in a column that must not have any"));
-                }
+                self.levels.nulls(1)?;
                 continue;
             }
-            if self.nullable {
-                if let Some(byte) = self.valid.last_mut() {
-                    *byte |= 1 << (position % 8);
-                }
-            }
+            self.levels.values(1);
             let key = *key as u32;
             let table = self.last_page.len();
             let last = self.last_page.get_mut(key as usize).ok_or_else(|| {
@@ -160,37 +146,22 @@ impl SymbolEncoder {
             }
             self.keys.push(key);
         }
-        self.rows += keys.len();
-        if self.rows == self.page_rows {
+        if self.levels.rows() == self.page_rows {
             self.flush()?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
-        if self.rows == 0 {
+        let (rows, nulls, levels) = self.levels.take();
+        if rows == 0 {
             return Ok(());
-        }
-        let nulls = self.rows - self.keys.len();
-        let mut levels = Vec::new();
-        if self.nullable {
-            if nulls == 0 || self.keys.is_empty() {
-                rle::encode_run(nulls == 0, self.rows, &mut levels);
-            } else {
-                rle::encode_bits(&self.valid, self.rows, &mut levels);
-            }
         }
         let width = self.keys.iter().copied().max().map_or(0, rle::bit_width);
         let mut values = Vec::with_capacity(self.keys.len() * usize::from(width) / 8 + 16);
         values.push(width);
         rle::encode(&self.keys, width, &mut values);
-        self.chunk.push(Body {
-            rows: self.rows,
-            nulls,
-            levels,
-            values,
-            encoding: Encoding::RLE_DICTIONARY,
-        })?;
+        self.chunk.push(Body { rows, nulls, levels, values, encoding: Encoding::RLE_DICTIONARY })?;
         let by_value = |a: &&u32, b: &&u32| self.text(**a).cmp(self.text(**b));
         let bounds = self
             .page_keys
@@ -200,9 +171,7 @@ impl SymbolEncoder {
             .zip(self.page_keys.iter().max_by(by_value).copied());
         self.page_bounds.push(bounds);
         self.nulls += nulls as u64;
-        self.rows = 0;
         self.keys.clear();
-        self.valid.clear();
         self.page_keys.clear();
         Ok(())
     }
@@ -272,7 +241,7 @@ impl ColumnEncoder for SymbolEncoder {
         let nulls = dictionary.keys().nulls();
         let mut at = 0;
         while at < keys.len() {
-            let rows = (keys.len() - at).min(self.page_rows - self.rows);
+            let rows = (keys.len() - at).min(self.page_rows - self.levels.rows());
             let part = keys.get(at..at + rows).unwrap_or_default();
             match nulls {
                 Some(nulls) => self.add(part, |row| nulls.is_valid(at + row))?,
@@ -285,7 +254,7 @@ impl ColumnEncoder for SymbolEncoder {
 
     fn size(&self) -> u64 {
         let width = usize::from(rle::bit_width(self.largest.unwrap_or(0)));
-        let open = self.keys.len() * width / 8 + self.valid.len();
+        let open = self.keys.len() * width / 8 + self.levels.size();
         let lengths = self.largest.map_or(0, |largest| (u64::from(largest) + 1) * 4);
         self.chunk.size() + open as u64 + lengths + self.used_bytes
     }

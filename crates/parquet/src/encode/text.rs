@@ -8,14 +8,15 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use parquet::basic::{BoundaryOrder, Encoding, Type as Physical};
+use parquet::basic::{Encoding, Type as Physical};
 use parquet::data_type::ByteArray;
 use parquet::file::properties::EnabledStatistics;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-use super::bounds::{lower_bound, upper_bound};
+use super::bounds::{lower_bound, order, upper_bound};
 use super::chunk::{Body, Bounds, ChunkBuilder, Summary};
-use super::{delta, rle, ColumnEncoder, EncodedChunk};
+use super::levels::Levels;
+use super::{delta, ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::policy::{self, PageSizes, Sample, PAGE_ROWS};
@@ -25,7 +26,6 @@ use crate::Plan;
 /// Encodes text and blobs of any Arrow form.
 pub struct TextEncoder {
     chunk: ChunkBuilder,
-    nullable: bool,
     encoding: Encoding,
     statistics: EnabledStatistics,
     page_bytes: usize,
@@ -35,12 +35,8 @@ pub struct TextEncoder {
     page_bounds: Vec<Option<Bounds>>,
 }
 
-#[derive(Default)]
 struct PageInProgress {
-    rows: usize,
-    nulls: usize,
-    /// Validity, one bit for each row.
-    valid: Vec<u8>,
+    levels: Levels,
     lengths: Vec<i32>,
     bytes: Vec<u8>,
     range: Range,
@@ -67,11 +63,15 @@ impl TextEncoder {
             column.descr.columns().first().ok_or_else(|| Error::internal("a column without a leaf"))?;
         Ok(Self {
             chunk: ChunkBuilder::new(column, plan)?,
-            nullable: column.field.is_nullable(),
             encoding: policy::choose(column, leaf, &plan.options, sample).encoding,
             statistics: policy::statistics(column, &plan.options),
             page_bytes: pages.bytes,
-            page: PageInProgress::default(),
+            page: PageInProgress {
+                levels: Levels::new(column.field.is_nullable()),
+                lengths: Vec::new(),
+                bytes: Vec::new(),
+                range: Range::default(),
+            },
             nulls: 0,
             range: Range::default(),
             page_bounds: Vec::new(),
@@ -81,16 +81,9 @@ impl TextEncoder {
     fn add<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
         for value in values {
             let page = &mut self.page;
-            let bit = page.rows % 8;
-            if bit == 0 {
-                page.valid.push(0);
-            }
-            page.rows += 1;
             match value {
                 Some(value) => {
-                    if let Some(byte) = page.valid.last_mut() {
-                        *byte |= 1 << bit;
-                    }
+                    page.levels.values(1);
                     let length = i32::try_from(value.len()).map_err(|_| too_long(value.len()))?;
                     match self.encoding {
                         Encoding::PLAIN => page.bytes.extend_from_slice(&length.to_le_bytes()),
@@ -101,10 +94,9 @@ impl TextEncoder {
                         page.range.add(value);
                     }
                 }
-                None if self.nullable => page.nulls += 1,
-                None => return Err(Error::invalid_input("NULL in a column that must not have any")),
+                None => page.levels.nulls(1)?,
             }
-            if page.bytes.len() >= self.page_bytes || page.rows == PAGE_ROWS {
+            if page.bytes.len() >= self.page_bytes || page.levels.rows() == PAGE_ROWS {
                 self.flush()?;
             }
         }
@@ -113,33 +105,23 @@ impl TextEncoder {
 
     fn flush(&mut self) -> Result<()> {
         let page = &mut self.page;
-        if page.rows == 0 {
+        let (rows, nulls, levels) = page.levels.take();
+        if rows == 0 {
             return Ok(());
-        }
-        let mut levels = Vec::new();
-        if self.nullable {
-            if page.nulls == 0 || page.nulls == page.rows {
-                rle::encode_run(page.nulls == 0, page.rows, &mut levels);
-            } else {
-                rle::encode_bits(&page.valid, page.rows, &mut levels);
-            }
         }
         let values = match self.encoding {
             Encoding::PLAIN => std::mem::take(&mut page.bytes),
             _ => {
                 let mut values = Vec::with_capacity(page.bytes.len() + page.lengths.len() * 2 + 64);
-                delta::encode_i32(&page.lengths, &mut values);
+                delta::encode(&page.lengths, &mut values);
                 values.extend_from_slice(&page.bytes);
                 values
             }
         };
-        let body = Body { rows: page.rows, nulls: page.nulls, levels, values, encoding: self.encoding };
-        self.chunk.push(body)?;
-        self.nulls += page.nulls as u64;
+        self.chunk.push(Body { rows, nulls, levels, values, encoding: self.encoding })?;
+        self.nulls += nulls as u64;
         self.page_bounds.push(page.range.bounds());
         self.range.merge(&page.range);
-        (page.rows, page.nulls) = (0, 0);
-        page.valid.clear();
         page.lengths.clear();
         page.bytes.clear();
         page.range.clear();
@@ -186,25 +168,13 @@ impl ColumnEncoder for TextEncoder {
 
     fn size(&self) -> u64 {
         let page = &self.page;
-        self.chunk.size() + (page.bytes.len() + page.valid.len() + page.lengths.len()) as u64
+        self.chunk.size() + (page.bytes.len() + page.levels.size() + page.lengths.len()) as u64
     }
 
     fn close(mut self: Box<Self>) -> Result<Vec<EncodedChunk>> {
         self.flush()?;
         let summary = self.summary();
         Ok(vec![self.chunk.finish(summary)?])
-    }
-}
-
-/// Whether the pages' bounds only rise or only fall.
-fn order(pages: &[Option<Bounds>]) -> BoundaryOrder {
-    let pages: Vec<&Bounds> = pages.iter().flatten().collect();
-    if pages.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1) {
-        BoundaryOrder::ASCENDING
-    } else if pages.is_sorted_by(|a, b| a.0 >= b.0 && a.1 >= b.1) {
-        BoundaryOrder::DESCENDING
-    } else {
-        BoundaryOrder::UNORDERED
     }
 }
 
@@ -296,13 +266,5 @@ mod tests {
         }
         assert_eq!(range.min(), Some(b"a".as_slice()));
         assert_eq!(range.max(), Some(b"order 99".as_slice()));
-    }
-
-    #[test]
-    fn page_order_is_seen() {
-        let page = |min: &str, max: &str| Some((min.as_bytes().to_vec(), max.as_bytes().to_vec()));
-        assert_eq!(order(&[page("a", "c"), None, page("b", "d")]), BoundaryOrder::ASCENDING);
-        assert_eq!(order(&[page("b", "d"), page("a", "c")]), BoundaryOrder::DESCENDING);
-        assert_eq!(order(&[page("a", "d"), page("b", "c")]), BoundaryOrder::UNORDERED);
     }
 }
