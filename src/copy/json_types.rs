@@ -10,7 +10,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::Buffer;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
-use duckdb_neo::connection::Context;
+use duckdb_neo::connection::{Context, FFILink};
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::types::{TimestampTzNsValue, TimestampTzValue};
 use duckdb_neo::value::Value;
@@ -103,7 +103,7 @@ impl JsonTarget {
     }
 
     /// Brings an array to [`Self::data_type`]; `None` when it is not one of this type.
-    pub fn convert(&self, context: &Context, array: &ArrayRef) -> Result<Option<ArrayRef>> {
+    pub fn convert(&self, context: &impl FFILink, array: &ArrayRef) -> Result<Option<ArrayRef>> {
         Ok(match self {
             Self::Whole { .. } => whole(array),
             Self::Seconds | Self::TimeTz => Some(Arc::clone(array)),
@@ -125,7 +125,7 @@ impl JsonTarget {
     }
 }
 
-fn text_of(context: &Context, value: Value, varchar: &LogicalType) -> Result<String> {
+fn text_of(context: &impl FFILink, value: Value, varchar: &LogicalType) -> Result<String> {
     Ok(value.cast(context, varchar)?.get::<String>()?.unwrap_or_default())
 }
 

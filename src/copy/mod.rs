@@ -1,9 +1,9 @@
 //! Formats of `COPY`.
 
-mod json_types;
+pub mod json_types;
 mod questdb_jsonl;
 mod questdb_parquet;
-mod types;
+pub mod types;
 
 use duckdb_neo::{extension::Extension, Result};
 

@@ -19,7 +19,7 @@ use arrow_array::{
 };
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, FieldRef, Fields, TimeUnit};
-use duckdb_neo::connection::Context;
+use duckdb_neo::connection::FFILink;
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::{Error, Result};
 use questdb_parquet::annotation;
@@ -224,7 +224,7 @@ impl Target {
     }
 
     /// Brings an array, in whatever form the session's settings make, to [`Self::data_type`].
-    pub fn convert(&self, context: &Context, array: &ArrayRef) -> Result<ArrayRef> {
+    pub fn convert(&self, context: &impl FFILink, array: &ArrayRef) -> Result<ArrayRef> {
         let odd = || {
             Error::internal(format!(
                 "DuckDB gave {} where {} is written",

@@ -31,6 +31,18 @@ pub fn export_error(error: questdb_parquet::Error) -> Error {
     Error { code, message: error.to_string() }
 }
 
+/// `error` without the class in front of its text, which DuckDB puts there again.
+pub fn without_class(error: Error) -> Error {
+    match error.message.split_once(" Error: ") {
+        Some((class, rest))
+            if !class.is_empty() && class.bytes().all(|c| c.is_ascii_alphabetic() || c == b' ') =>
+        {
+            Error { code: error.code, message: rest.to_owned() }
+        }
+        _ => error,
+    }
+}
+
 /// A `Binder Error`.
 pub fn binder(message: impl Into<String>) -> Error {
     Error { code: DuckDBError::QueryBinder, message: message.into() }

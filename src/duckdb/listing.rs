@@ -10,11 +10,12 @@ use duckdb_neo::signature::SignatureBuilder;
 use duckdb_neo::table_function::{
     BindFunctionHandle, ExecColumnInfo, InitColumnData, TableFunctionBuilder, TableFunctionCallbacks,
 };
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 use questdb_storage::types::{ColumnSink, ValueType};
 
 use super::arguments::Arguments;
 use super::errors::{guard, to_duckdb};
+use super::host::Host;
 use super::log;
 use super::vectors::{ColumnState, Output, CHUNK_ROWS};
 
@@ -117,10 +118,9 @@ pub trait Listing: Send + Sync + 'static {
 }
 
 /// Registers a listing.
-pub fn register<L: Listing>(extension: &Extension, listing: L) -> Result<()> {
-    TableFunctionBuilder::new(L::NAME, L::signature(), ListingFunction(listing))
-        .with_projection_pushdown(true)
-        .register(extension)
+pub fn register<L: Listing>(host: &impl Host, listing: L) -> Result<()> {
+    let builder = TableFunctionBuilder::new(L::NAME, L::signature(), ListingFunction(listing));
+    host.table_function(builder.with_projection_pushdown(true))
 }
 
 struct ListingFunction<L>(L);

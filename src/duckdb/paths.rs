@@ -7,6 +7,8 @@ use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::file::FileSystem;
 use duckdb_neo::Result;
 
+use super::errors::without_class;
+
 /// `path` with `~` replaced, trailing slashes removed, and made absolute.
 pub fn expand(context: &Context, path: &str) -> Result<PathBuf> {
     let fs = FileSystem::new(context)?;
@@ -32,11 +34,7 @@ pub fn check_access(context: &Context, dir: &Path) -> Result<()> {
 /// Asks DuckDB whether `path` may be touched.
 pub fn ask(context: &Context, path: &Path) -> Result<()> {
     let asked = FileSystem::new(context)?.exists(&path.to_string_lossy());
-    asked.map(drop).map_err(|error| {
-        // DuckDB puts the class in front of the text again.
-        let message = error.message.strip_prefix("Permission Error: ").unwrap_or(&error.message).to_owned();
-        Error { message, ..error }
-    })
+    asked.map(drop).map_err(without_class)
 }
 
 /// The part of a glob pattern before its first special character, cut at a directory: where a search starts.

@@ -1,12 +1,18 @@
 //! Which session a callback belongs to. The API hands a fresh context to each callback, so a session is
 //! recognised by a setting that only it has.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use duckdb_neo::connection::{Context, SettingScope};
 use duckdb_neo::custom_option::{CustomOptionBuilder, CustomOptionCallbacks};
+use duckdb_neo::error::DuckDBError;
+use duckdb_neo::file::FileSystem;
 use duckdb_neo::value::Value;
-use duckdb_neo::{extension::Extension, DuckDBType, Error, Result, ToValue};
+use duckdb_neo::{DuckDBType, Error, Result, ToValue};
+
+use super::errors::without_class;
+use super::host::Host;
 
 const NAME: &str = "questdb_session";
 
@@ -25,14 +31,14 @@ impl CustomOptionCallbacks for SessionNumber {
 }
 
 /// Registers the setting.
-pub fn register(extension: &Extension) -> Result<()> {
+pub fn register(host: &impl Host) -> Result<()> {
     let description =
         "Number of the session, set by the questdb extension itself: all scans of a query share \
                        one state of a table. Changing it has no use.";
-    CustomOptionBuilder::new(NAME, description, i64::logical_type(extension)?, SessionNumber)
-        .default_value(0i64.value(extension)?)
-        .default_scope(SettingScope::Session)
-        .register(extension)
+    let builder = CustomOptionBuilder::new(NAME, description, i64::logical_type(host)?, SessionNumber)
+        .default_value(0i64.value(host)?)
+        .default_scope(SettingScope::Session);
+    host.option(builder)
 }
 
 /// The number of the session of `context`, given to it on first use.
@@ -53,4 +59,14 @@ pub fn number(context: &Context) -> Result<i64> {
 pub fn threads(context: &Context) -> Result<usize> {
     let (value, _) = context.config()?.get_value("threads")?;
     Ok(value.get::<i64>()?.and_then(|threads| usize::try_from(threads).ok()).unwrap_or(1).max(1))
+}
+
+/// An error when the query of `context` was interrupted. The API has no call for this; DuckDB looks at it when it expands a
+/// pattern of files, and `dir` is a directory that may be touched.
+pub fn check_interrupt(context: &Context, dir: &Path) -> Result<()> {
+    let pattern = dir.join(".questdb-no-such-file*");
+    match FileSystem::new(context)?.glob(&pattern.to_string_lossy()) {
+        Err(error) if error.code == DuckDBError::RuntimeInterrupt => Err(without_class(error)),
+        _ => Ok(()),
+    }
 }

@@ -7,6 +7,7 @@ mod questdb_columns;
 mod questdb_export;
 mod questdb_export_cancel;
 mod questdb_export_log;
+mod questdb_export_query;
 mod questdb_exports;
 mod questdb_partitions;
 mod questdb_symbols;
@@ -17,6 +18,7 @@ mod resolve;
 
 use std::sync::Arc;
 
+use crate::duckdb::host::Host;
 use crate::duckdb::session;
 use crate::jobs::{self, Queue};
 use duckdb_neo::{extension::Extension, Result};
@@ -25,19 +27,25 @@ use duckdb_neo::{extension::Extension, Result};
 pub fn register(extension: &Extension) -> Result<()> {
     // DuckDB owns the functions, and they the queue: it ends with the database.
     let queue = Arc::new(Queue::default());
-    session::register(extension)?;
+    register_readers(extension)?;
     jobs::register(extension)?;
-    read_partitions::register(extension)?;
-    questdb_tables::register(extension)?;
-    questdb_columns::register(extension)?;
     questdb_export::register(extension, &queue)?;
+    questdb_export_query::register(extension, &queue)?;
     questdb_exports::register(extension)?;
     questdb_export_log::register(extension)?;
     questdb_export_cancel::register(extension)?;
-    questdb_partitions::register(extension)?;
-    questdb_symbols::register(extension)?;
     copy_from::register(extension)?;
-    questdb_check::register(extension)?;
-    questdb_attach::register(extension)?;
-    replacement::register(extension)
+    questdb_attach::register(extension)
+}
+
+/// Registers what a query needs that only reads.
+pub fn register_readers(host: &impl Host) -> Result<()> {
+    session::register(host)?;
+    read_partitions::register(host)?;
+    questdb_tables::register(host)?;
+    questdb_columns::register(host)?;
+    questdb_partitions::register(host)?;
+    questdb_symbols::register(host)?;
+    questdb_check::register(host)?;
+    replacement::register(host)
 }

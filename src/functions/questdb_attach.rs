@@ -21,7 +21,7 @@ use crate::duckdb::paths;
 const NAME: &str = "questdb_attach";
 
 /// Where the views go unless `schema` says otherwise.
-const DEFAULT_SCHEMA: &str = "questdb";
+pub const DEFAULT_SCHEMA: &str = "questdb";
 
 /// Schemas that DuckDB does not let go.
 const PERMANENT_SCHEMAS: [&str; 3] = ["main", "information_schema", "pg_catalog"];
@@ -72,12 +72,17 @@ impl PragmaQueryCallbacks for QuestdbAttach {
             if overwrite && PERMANENT_SCHEMAS.contains(&schema.to_lowercase().as_str()) {
                 return Err(binder(format!("{NAME} cannot overwrite schema \"{schema}\": DuckDB needs it")));
             }
-            let root = paths::expand(context, &path)?;
-            paths::check_access(context, &root)?;
-            let tables = tables(&root, system)?;
-            Ok(statements(&schema, overwrite, &tables))
+            attach(context, &path, &schema, overwrite, system)
         })
     }
+}
+
+/// The statements that make `schema` with the tables of `path`.
+pub fn attach(context: &Context, path: &str, schema: &str, overwrite: bool, system: bool) -> Result<String> {
+    let root = paths::expand(context, path)?;
+    paths::check_access(context, &root)?;
+    let tables = tables(&root, system)?;
+    Ok(statements(schema, overwrite, &tables))
 }
 
 /// A constant argument, by name.

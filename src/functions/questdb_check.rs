@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, SignatureBuilder};
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 use questdb_storage::check::{Check, Finding};
 use questdb_storage::types::ValueType;
 
 use super::resolve;
 use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::to_duckdb;
+use crate::duckdb::host::Host;
 use crate::duckdb::listing::{self, Cell, Listing};
 use crate::duckdb::paths;
 
@@ -24,8 +25,8 @@ struct Request {
 }
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    listing::register(extension, QuestdbCheck)
+pub fn register(host: &impl Host) -> Result<()> {
+    listing::register(host, QuestdbCheck)
 }
 
 impl Listing for QuestdbCheck {

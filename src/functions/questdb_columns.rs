@@ -2,21 +2,22 @@
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, SignatureBuilder};
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 use questdb_storage::table::Column;
 use questdb_storage::types::{ColumnType, ValueType};
 use questdb_storage::{Snapshot, Table};
 
 use super::resolve;
 use crate::duckdb::arguments::Arguments;
+use crate::duckdb::host::Host;
 use crate::duckdb::listing::{self, Cell, Listing};
 
 /// The function.
 struct QuestdbColumns;
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    listing::register(extension, QuestdbColumns)
+pub fn register(host: &impl Host) -> Result<()> {
+    listing::register(host, QuestdbColumns)
 }
 
 impl Listing for QuestdbColumns {

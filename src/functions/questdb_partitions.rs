@@ -2,7 +2,7 @@
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, SignatureBuilder};
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 use questdb_storage::format::meta::PartitionBy;
 use questdb_storage::table::{DetachedPartition, Partition};
 use questdb_storage::types::ValueType;
@@ -10,6 +10,7 @@ use questdb_storage::{Error, Snapshot, Table};
 
 use super::resolve::{self, time_cell};
 use crate::duckdb::arguments::Arguments;
+use crate::duckdb::host::Host;
 use crate::duckdb::listing::{self, Cell, Listing};
 
 /// `parquet_file_size` of a native partition, as the server shows it.
@@ -19,8 +20,8 @@ const NATIVE: i64 = -1;
 struct QuestdbPartitions;
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    listing::register(extension, QuestdbPartitions)
+pub fn register(host: &impl Host) -> Result<()> {
+    listing::register(host, QuestdbPartitions)
 }
 
 impl Listing for QuestdbPartitions {

@@ -2,7 +2,7 @@
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 use questdb_storage::table::closest;
 use questdb_storage::types::ValueType;
 use questdb_storage::{Error, Snapshot, Table};
@@ -10,6 +10,7 @@ use questdb_storage::{Error, Snapshot, Table};
 use super::resolve;
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, to_duckdb};
+use crate::duckdb::host::Host;
 use crate::duckdb::listing::{self, Cell, Listing};
 
 /// The function.
@@ -22,8 +23,8 @@ struct Request {
 }
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    listing::register(extension, QuestdbSymbols)
+pub fn register(host: &impl Host) -> Result<()> {
+    listing::register(host, QuestdbSymbols)
 }
 
 impl Listing for QuestdbSymbols {

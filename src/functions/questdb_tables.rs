@@ -2,7 +2,7 @@
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 use questdb_storage::format::registry::TableKind;
 use questdb_storage::table::{Listed, Partition};
 use questdb_storage::types::ValueType;
@@ -11,6 +11,7 @@ use questdb_storage::{Database, Snapshot, Table};
 use super::resolve::{self, time_cell};
 use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::to_duckdb;
+use crate::duckdb::host::Host;
 use crate::duckdb::listing::{self, Cell, Listing};
 use crate::duckdb::paths;
 
@@ -25,8 +26,8 @@ struct Request {
 }
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    listing::register(extension, QuestdbTables)
+pub fn register(host: &impl Host) -> Result<()> {
+    listing::register(host, QuestdbTables)
 }
 
 impl Listing for QuestdbTables {

@@ -8,20 +8,21 @@ use duckdb_neo::qualified_name::QualifiedName;
 use duckdb_neo::replacement_scan::{
     ReplacementHandle, ReplacementScanBuilder, ReplacementScanCallbacks, ReplacementType,
 };
-use duckdb_neo::{extension::Extension, Result, ToValue};
+use duckdb_neo::{Result, ToValue};
 use questdb_storage::source::{FileKind, Files, LocalFiles};
 use questdb_storage::Table;
 
 use super::read_partitions;
 use crate::duckdb::errors::guard;
+use crate::duckdb::host::Host;
 use crate::duckdb::paths;
 
 /// The replacement scan.
 struct TableDirectory;
 
 /// Registers the replacement scan.
-pub fn register(extension: &Extension) -> Result<()> {
-    ReplacementScanBuilder::new(TableDirectory).register(extension)
+pub fn register(host: &impl Host) -> Result<()> {
+    host.replacement_scan(ReplacementScanBuilder::new(TableDirectory))
 }
 
 impl ReplacementScanCallbacks for TableDirectory {

@@ -10,11 +10,12 @@
 //! With `background := true`, init hands the same work to the queue of the database, and the only row says its id.
 
 mod background;
-mod bind;
+pub mod bind;
 mod columns;
 mod partitions;
-mod run;
-mod state;
+pub mod paths;
+pub mod run;
+pub mod state;
 
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ use crate::jobs::Queue;
 pub const NAME: &str = "questdb_export";
 
 /// Result columns.
-const COLUMNS: &[(&str, ValueType)] = &[
+pub const COLUMNS: &[(&str, ValueType)] = &[
     ("file", ValueType::Text),
     ("partition", ValueType::Text),
     ("row_group", ValueType::Int64),
@@ -78,18 +79,18 @@ pub fn register(extension: &Extension, queue: &Arc<Queue>) -> Result<()> {
 }
 
 /// A named parameter that may be anything, and is NULL when it is left out.
-fn optional(name: &str) -> FunctionParameter {
+pub fn optional(name: &str) -> FunctionParameter {
     FunctionParameter::new::<Any>(name).default_value(None::<bool>).kind(FunctionParameterKind::Named)
 }
 
 /// Every name that an option has, in the order of the signature.
-fn option_names() -> impl Iterator<Item = &'static str> {
+pub fn option_names() -> impl Iterator<Item = &'static str> {
     let own = TABLE.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases));
     own.chain(CLICKHOUSE).copied()
 }
 
 /// What each option does, from the engine's table.
-fn option_help() -> String {
+pub fn option_help() -> String {
     let help = TABLE.iter().map(|spec| {
         let aliases = spec.aliases.iter().map(|alias| format!(" {alias}: the same as {}.", spec.name));
         format!("{}: {}{}", spec.name, spec.text, aliases.collect::<String>())

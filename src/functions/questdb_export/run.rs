@@ -8,14 +8,15 @@ use arrow_array::ArrayRef;
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
 use questdb_parquet::layout::Partition;
-use questdb_parquet::options::{Format, Layout, Mode, PartitionUnit};
-use questdb_parquet::sink::{LocalSink, PathOf, Shape};
+use questdb_parquet::options::{Format, PartitionUnit};
+use questdb_parquet::sink::LocalSink;
 use questdb_parquet::{Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult};
 use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
 
 use super::bind::Request;
 use super::columns::Columns;
 use super::partitions::{are_several, groups};
+use super::paths::Paths;
 use crate::duckdb::errors::{export_error, to_duckdb};
 use crate::duckdb::listing::Cell;
 use crate::duckdb::vectors::CHUNK_ROWS;
@@ -67,12 +68,6 @@ struct State {
     result: Option<ExportResult>,
 }
 
-/// Where files will be when they are published.
-struct Paths {
-    shape: Shape,
-    path_of: PathOf,
-}
-
 impl Run {
     /// Plans the export of `job` and makes its staging directory. A server that gets in the way meanwhile makes it begin
     /// again.
@@ -113,19 +108,8 @@ impl Run {
             }
         };
         let scanner = scanner.map_err(to_duckdb)?;
-        let mut plan = plan;
-        if several && options.mode.is_none() {
-            let mut options = (*plan.options).clone();
-            options.mode = Some(Mode::MultiFile);
-            plan.options = Arc::new(options);
-        }
         let sink = LocalSink::create(&bound.destination, &bound.options).map_err(export_error)?;
-        let shape = match (plan.options.mode, plan.options.layout.unwrap_or_default()) {
-            (Some(Mode::MultiFile), _) => Shape::Directory,
-            (Some(Mode::SingleFile), _) | (None, Layout::Questdb) => Shape::File,
-            (None, _) => Shape::Directory,
-        };
-        let paths = Paths { shape, path_of: sink.paths() };
+        let (plan, paths) = Paths::of(plan, &sink, several);
         let parallel = scanner.parallelism().min(threads.max(1));
         let sink = Box::new(JobSink::new(Box::new(sink), job));
         let (work, threads) = match rows {
@@ -325,15 +309,7 @@ impl Run {
 
     /// The result row of a row group.
     pub fn cells(&self, row: RowGroupResult) -> Vec<Cell> {
-        let path = (self.paths.path_of)(&row.relative, self.paths.shape);
-        vec![
-            Cell::Text(path.to_string_lossy().into_owned()),
-            row.partition.into(),
-            row.index.into(),
-            row.rows.into(),
-            row.uncompressed.into(),
-            row.bytes.into(),
-        ]
+        self.paths.cells(row)
     }
 }
 

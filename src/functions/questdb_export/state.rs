@@ -11,7 +11,7 @@ use crate::duckdb::listing::Cell;
 use crate::jobs::{registry, Job, Queue};
 
 /// Why a job ends with its statement.
-const EARLY: &str = "the statement was interrupted, or needed no more rows";
+pub const EARLY: &str = "the statement was interrupted, or needed no more rows";
 
 /// What all threads of DuckDB share.
 pub struct GlobalState {

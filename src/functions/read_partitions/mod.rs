@@ -10,9 +10,10 @@ mod snapshots;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
 use duckdb_neo::table_function::TableFunctionBuilder;
 use duckdb_neo::types::Any;
-use duckdb_neo::{extension::Extension, Result};
+use duckdb_neo::Result;
 
 use crate::duckdb::arguments::named;
+use crate::duckdb::host::Host;
 use crate::functions::resolve;
 
 /// SQL name.
@@ -22,13 +23,13 @@ pub const NAME: &str = "read_partitions";
 struct ReadPartitions;
 
 /// Registers the function.
-pub fn register(extension: &Extension) -> Result<()> {
-    TableFunctionBuilder::new(NAME, signature(), ReadPartitions)
+pub fn register(host: &impl Host) -> Result<()> {
+    let builder = TableFunctionBuilder::new(NAME, signature(), ReadPartitions)
         .with_projection_pushdown(true)
         .with_filter_pushdown()
         .with_partitioning()
-        .with_progress()
-        .register(extension)
+        .with_progress();
+    host.table_function(builder)
 }
 
 /// Parameters, in the order in which [`bind`] takes them.
