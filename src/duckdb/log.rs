@@ -13,3 +13,8 @@ pub fn warn<'n, N: ToString + 'n>(context: &Context, notices: impl IntoIterator<
         .into_iter()
         .try_for_each(|notice| Log::log_on_context(context, LogLevel::Warn, &notice.to_string(), TYPE))
 }
+
+/// Notes what a query did without being asked: a scan that started again.
+pub fn info(context: &Context, message: &str) -> Result<()> {
+    Log::log_on_context(context, LogLevel::Info, message, TYPE)
+}

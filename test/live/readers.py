@@ -33,7 +33,7 @@ import pyarrow.parquet
 import writers
 from invariants import BATCH, DAY, Model, Problem, bad_row
 
-BIND_SHARED = 0.06  # seconds: a statement that is bound and not executed lends its snapshot to the next one for so long
+BIND_SHARED = 0.15  # seconds: a statement that is bound and not executed lends its snapshot to the next one for so long
 RETRIES = 60  # conflicts of one query in a row before it counts as starved
 CONFLICT = re.compile(r"run (the query|it) again", re.IGNORECASE)
 GONE = re.compile(

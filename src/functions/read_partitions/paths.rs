@@ -9,6 +9,7 @@ use duckdb_neo::Result;
 use questdb_storage::source::LocalFiles;
 use questdb_storage::Table;
 
+use super::snapshots;
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, to_duckdb};
 use crate::duckdb::paths;
@@ -50,14 +51,18 @@ fn texts(arguments: &Arguments, path: &Value) -> Result<Vec<String>> {
 
 fn of_path(context: &Context, path: &str, table_name: Option<&str>) -> Result<Vec<Table>> {
     let expanded = paths::expand(context, path)?;
+    let one = |dir: &Path| match table_name {
+        Some(name) => snapshots::named(context, dir, name),
+        None => resolve::table(context, &dir.to_string_lossy(), None),
+    };
     if !path.contains(['*', '?', '[']) {
-        return Ok(vec![resolve::table(context, path, table_name)?]);
+        return Ok(vec![one(&expanded)?]);
     }
     // Without permission, not even whether something matches may show.
     paths::check_access(context, &paths::pattern_root(&expanded))?;
     // A directory may have a name that looks like a pattern, so what exists comes first.
     if expanded.exists() {
-        return Ok(vec![resolve::table(context, path, table_name)?]);
+        return Ok(vec![one(&expanded)?]);
     }
     let pattern = expanded.to_string_lossy().into_owned();
     let matches = glob::glob(&pattern).map_err(|e| {
@@ -67,7 +72,7 @@ fn of_path(context: &Context, path: &str, table_name: Option<&str>) -> Result<Ve
     for dir in matches.flatten().filter(|dir| dir.is_dir()) {
         paths::check_access(context, &dir)?;
         match table_name {
-            Some(name) => tables.push(resolve::table(context, &dir.to_string_lossy(), Some(name))?),
+            Some(_) => tables.push(one(&dir)?),
             None if is_table(&dir) => tables.push(Table::open(&dir).map_err(to_duckdb)?),
             // Other directories match as well: logs, views, partitions.
             None => {}

@@ -1,24 +1,21 @@
 //! An execution of a scan, and starting it again when a server got in the way before the first row.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
+use duckdb_neo::connection::Context;
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
-use questdb_storage::scan::{Damage, Projected, ScanPlan, Scanner};
+use questdb_storage::scan::{Damage, Projected, Run, Runs, ScanPlan, Scanner, Start};
 use questdb_storage::Snapshot;
 
 use super::bind::{BindData, BoundState, Execution};
 use super::columns::{undeclared, OutputColumn};
+use super::NAME;
 use crate::duckdb::errors::to_duckdb;
-
-/// New starts that a conflict may cause, with pauses that grow from 1 to 64 ms.
-const MOST_STARTS: u32 = 20;
+use crate::duckdb::log;
 
 /// A scan over one set of snapshots.
-pub struct Run {
-    /// How many runs there were before.
-    pub number: u32,
+pub struct Scan {
     /// Hands out morsels.
     pub scanner: Arc<Scanner>,
     /// Output columns, in order.
@@ -32,110 +29,77 @@ pub struct GlobalState {
     _execution: Execution,
     /// What was found damaged, in all runs.
     pub damage: Arc<Damage>,
-    current: RwLock<Current>,
-}
-
-struct Current {
-    run: Arc<Run>,
-    /// Whether a row left the scan: then it cannot start again.
-    emitted: bool,
+    runs: Runs<Scan>,
 }
 
 impl GlobalState {
     /// Starts an execution that returns the declared columns `columns`.
-    pub fn new(bound: &BindData, columns: Vec<usize>) -> Result<Self> {
+    pub fn new(bound: &BindData, context: &Context, columns: Vec<usize>) -> Result<Self> {
         let execution = bound.begin_execution()?;
         let damage = Arc::new(if bound.lenient { Damage::lenient() } else { Damage::default() });
-        let mut state = bound.state();
-        let mut number = 0;
-        loop {
-            match start(bound, &state, &columns, &damage, number) {
-                Ok(run) => {
-                    let current = RwLock::new(Current { run: Arc::new(run), emitted: false });
-                    return Ok(Self { columns, _execution: execution, damage, current });
-                }
-                Err(error) if !is_conflict(&error) || number >= MOST_STARTS || !bound.can_refresh() => {
-                    return Err(error)
-                }
-                Err(_) => {
-                    pause(number);
-                    number += 1;
-                    state = bound.refresh()?;
-                }
-            }
-        }
+        let runs = Runs::begin(&mut Starter { bound, context, columns: &columns, damage: &damage })?;
+        Ok(Self { columns, _execution: execution, damage, runs })
     }
 
     /// The present run.
-    pub fn run(&self) -> Arc<Run> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).run)
+    pub fn run(&self) -> Arc<Run<Scan>> {
+        self.runs.current()
     }
 
     /// Says that rows of run `number` are about to leave the scan; `false` when that run is over, and its rows
     /// must be dropped.
     pub fn emit(&self, number: u32) -> bool {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        if current.run.number != number || current.emitted {
-            return current.run.number == number;
-        }
-        drop(current);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let is_current = current.run.number == number;
-        current.emitted |= is_current;
-        is_current
+        self.runs.emit(number)
     }
 
     /// After `error` in run `number`: starts a new run, unless one was started already. Returns the error when
     /// it is no conflict, or when it is too late.
-    pub fn restart(&self, bound: &BindData, number: u32, error: Error) -> Result<()> {
-        if !is_conflict(&error) {
-            return Err(error);
-        }
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.run.number != number {
-            return Ok(());
-        }
-        if current.emitted || number >= MOST_STARTS || !bound.can_refresh() {
-            return Err(error);
-        }
-        let mut next = number;
-        loop {
-            pause(next);
-            next += 1;
-            match bound.refresh().and_then(|state| start(bound, &state, &self.columns, &self.damage, next)) {
-                Ok(run) => {
-                    current.run = Arc::new(run);
-                    return Ok(());
-                }
-                Err(error) if !is_conflict(&error) || next >= MOST_STARTS => return Err(error),
-                Err(_) => {}
-            }
-        }
+    pub fn restart(&self, bound: &BindData, context: &Context, number: u32, error: Error) -> Result<()> {
+        let (columns, damage) = (&self.columns, &self.damage);
+        self.runs.restart(number, error, &mut Starter { bound, context, columns, damage })
     }
 }
 
-fn is_conflict(error: &Error) -> bool {
-    error.code == DuckDBError::DatabaseTransaction
+/// Starts runs of a bound scan.
+struct Starter<'a> {
+    bound: &'a BindData,
+    context: &'a Context,
+    columns: &'a [usize],
+    damage: &'a Arc<Damage>,
 }
 
-fn pause(attempt: u32) {
-    std::thread::sleep(Duration::from_millis(1 << attempt.min(6)));
+impl Start for Starter<'_> {
+    type Scan = Scan;
+    type Error = Error;
+
+    fn is_conflict(&self, error: &Error) -> bool {
+        error.code == DuckDBError::DatabaseTransaction
+    }
+
+    fn may_renew(&self) -> bool {
+        self.bound.can_refresh()
+    }
+
+    fn start(&mut self) -> Result<Scan> {
+        start(self.bound, &self.bound.state(), self.columns, self.damage)
+    }
+
+    /// Notes the reason in DuckDB's log as well.
+    fn start_again(&mut self, number: u32, conflict: &Error) -> Result<Scan> {
+        let message = format!("{NAME}: restart {number}, before the first row: {}", conflict.message);
+        log::info(self.context, &message)?;
+        start(self.bound, &*self.bound.refresh()?, self.columns, self.damage)
+    }
 }
 
-fn start(
-    bound: &BindData,
-    state: &BoundState,
-    columns: &[usize],
-    damage: &Arc<Damage>,
-    number: u32,
-) -> Result<Run> {
+fn start(bound: &BindData, state: &BoundState, columns: &[usize], damage: &Arc<Damage>) -> Result<Scan> {
     let projection: Vec<OutputColumn> = columns
         .iter()
         .map(|index| state.columns.get(*index).cloned().ok_or_else(|| undeclared(*index)))
         .collect::<Result<_>>()?;
     let scanner = Scanner::with_damage(plans(bound, state, &projection), Arc::clone(damage));
     let scanner = scanner.map_err(to_duckdb)?;
-    Ok(Run { number, scanner, projection })
+    Ok(Scan { scanner, projection })
 }
 
 /// One plan per table.

@@ -10,12 +10,12 @@ use duckdb_neo::table_function::{
     TableFilterPushdownCallbacks, TableFunctionCallbacks, TablePartitioningCallbacks,
 };
 use duckdb_neo::Result;
-use questdb_storage::scan::{Chunk, Reader, RowSet, Segment};
+use questdb_storage::scan::{Chunk, Reader, RowSet, Run, Segment};
 use questdb_storage::types::{ColumnSink, ValueType};
 
 use super::bind::{bind, BindData};
 use super::columns::{undeclared, Content, OutputColumn};
-use super::run::{GlobalState, Run};
+use super::run::{GlobalState, Scan};
 use super::{snapshots, ReadPartitions};
 use crate::duckdb::errors::{guard, test_panic, to_duckdb};
 use crate::duckdb::expressions::Translator;
@@ -25,7 +25,7 @@ use crate::duckdb::vectors::{ColumnState, Output, CHUNK_ROWS};
 
 /// What one thread keeps from chunk to chunk.
 pub struct LocalState {
-    run: Arc<Run>,
+    run: Arc<Run<Scan>>,
     reader: Reader,
     columns: Vec<ColumnState>,
     /// Morsel of the last chunk: its position in the order of rows.
@@ -33,15 +33,15 @@ pub struct LocalState {
 }
 
 impl LocalState {
-    fn new(run: Arc<Run>) -> Self {
+    fn new(run: Arc<Run<Scan>>) -> Self {
         let state = |column: &OutputColumn| match &column.content {
             Content::Data { value_type: Some(ValueType::Symbol), symbols, .. } => {
                 ColumnState::for_symbols(symbols.clone())
             }
             _ => ColumnState::default(),
         };
-        let columns = run.projection.iter().map(state).collect();
-        Self { reader: Reader::new(&run.scanner), run, columns, batch: 0 }
+        let columns = run.scan.projection.iter().map(state).collect();
+        Self { reader: Reader::new(&run.scan.scanner), run, columns, batch: 0 }
     }
 
     /// Fills the next chunk; `false` at the end of the scan.
@@ -52,7 +52,7 @@ impl LocalState {
         self.batch = chunk.morsel();
         let output = Output::new(output, chunk.len())?;
         let run = Arc::clone(&self.run);
-        for (index, column) in run.projection.iter().enumerate() {
+        for (index, column) in run.scan.projection.iter().enumerate() {
             write_column(context, &output, index, column, &chunk, self)?;
         }
         self.reader.check(&chunk).map_err(to_duckdb)?;
@@ -85,9 +85,9 @@ impl TableFunctionCallbacks for ReadPartitions {
             snapshots::executed(context)?;
             let columns =
                 (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
-            let global = GlobalState::new(bound, columns)?;
+            let global = GlobalState::new(bound, context, columns)?;
             log::warn(context, &global.damage.take())?;
-            let threads = global.run().scanner.parallelism();
+            let threads = global.run().scan.scanner.parallelism();
             Ok((Some(global), Some(threads)))
         })
     }
@@ -126,7 +126,7 @@ impl TableFunctionCallbacks for ReadPartitions {
                     Ok(true) if global.emit(number) => return Ok(()),
                     Ok(true) => {}
                     Ok(false) => return Output::new(&output, 0)?.end(),
-                    Err(error) => global.restart(bound, number, error)?,
+                    Err(error) => global.restart(bound, context, number, error)?,
                 }
                 Output::clear(&output)?;
             }
@@ -139,7 +139,7 @@ impl TableFunctionCallbacks for ReadPartitions {
         global: Option<&Self::GlobalState>,
         _context: &Context,
     ) -> Result<Option<f64>> {
-        Ok(global.map(|global| global.run().scanner.progress()))
+        Ok(global.map(|global| global.run().scan.scanner.progress()))
     }
 }
 

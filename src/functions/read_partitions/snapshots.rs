@@ -2,23 +2,27 @@
 //!
 //! DuckDB binds each mention of a function by itself and does not say which query a bind belongs to. All
 //! mentions of one query are bound one after the other, though, in one session and before any of them is
-//! executed. So a snapshot is shared by the binds of a session that follow each other within
-//! [`WINDOW`], until one of them is executed.
+//! executed. So a snapshot, and which directory a table's name stands for, is shared by the binds of a session
+//! that follow each other within [`WINDOW`], until one of them is executed.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::Result;
 use questdb_storage::table::SnapshotMode;
-use questdb_storage::{Snapshot, Table};
+use questdb_storage::{Database, Snapshot, Table};
 
 use crate::duckdb::errors::to_duckdb;
-use crate::duckdb::session;
+use crate::duckdb::{paths, session};
 
-/// How long a snapshot waits for the next mention of its table. Only statements that are bound and not
+/// How long these wait for the next mention of its table. Only statements that are bound and not
 /// executed (EXPLAIN, PREPARE) leave one behind for so long.
-const WINDOW: Duration = Duration::from_millis(50);
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// How long mentions that follow each other share them at most.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The state of a table for all mentions of it in one query. A statement that is executed again without being
 /// bound again (a prepared one without parameters) gets a new state for each execution.
@@ -76,8 +80,25 @@ impl Shared {
 
 struct Taken {
     session: i64,
-    at: Instant,
-    shared: Shared,
+    first: Instant,
+    /// The last mention.
+    last: Instant,
+    what: What,
+}
+
+impl Taken {
+    fn new(session: i64, what: What) -> Self {
+        let now = Instant::now();
+        Self { session, first: now, last: now, what }
+    }
+}
+
+/// What the mentions of one query share.
+enum What {
+    /// The state of a table.
+    State(Shared),
+    /// Which table has a name: it can be dropped and created again between two mentions.
+    Named { root: PathBuf, name: String, table: Table },
 }
 
 static RECENT: Mutex<Vec<Taken>> = Mutex::new(Vec::new());
@@ -85,14 +106,13 @@ static RECENT: Mutex<Vec<Taken>> = Mutex::new(Vec::new());
 /// The state of `table` for the query that is being bound.
 pub fn take(context: &Context, table: &Table, mode: SnapshotMode) -> Result<Shared> {
     let session = session::number(context)?;
-    let known = |recent: &[Taken]| {
-        let same = |t: &&Taken| {
-            let group = &t.shared.0;
-            t.session == session && group.mode == mode && group.table.dir() == table.dir()
-        };
-        recent.iter().find(same).map(|t| t.shared.clone())
-    };
-    if let Some(shared) = known(&recent()) {
+    let known = mentioned(session, |what| match what {
+        What::State(shared) if shared.0.mode == mode && shared.0.table.dir() == table.dir() => {
+            Some(shared.clone())
+        }
+        _ => None,
+    });
+    if let Some(shared) = known {
         return Ok(shared);
     }
     let snapshot = table.snapshot_in(mode).map_err(to_duckdb)?;
@@ -101,8 +121,25 @@ pub fn take(context: &Context, table: &Table, mode: SnapshotMode) -> Result<Shar
         mode,
         current: Mutex::new(Current { number: 1, begun: 0, snapshot }),
     }));
-    recent().push(Taken { session, at: Instant::now(), shared: shared.clone() });
+    recent().push(Taken::new(session, What::State(shared.clone())));
     Ok(shared)
+}
+
+/// The table called `name` in the database at `root`, for the query that is being bound.
+pub fn named(context: &Context, root: &Path, name: &str) -> Result<Table> {
+    let session = session::number(context)?;
+    paths::check_access(context, root)?;
+    let known = mentioned(session, |what| match what {
+        What::Named { root: r, name: n, table } if r == root && n == name => Some(table.clone()),
+        _ => None,
+    });
+    if let Some(table) = known {
+        return Ok(table);
+    }
+    let table = Database::open(root).and_then(|database| database.table(name)).map_err(to_duckdb)?;
+    let what = What::Named { root: root.to_owned(), name: name.to_owned(), table: table.clone() };
+    recent().push(Taken::new(session, what));
+    Ok(table)
 }
 
 /// Says that a query of the session is executed: later binds belong to another one.
@@ -112,9 +149,18 @@ pub fn executed(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The snapshots that still wait.
+/// What an earlier mention of the query has left, if there is one.
+fn mentioned<T>(session: i64, pick: impl Fn(&What) -> Option<T>) -> Option<T> {
+    recent().iter_mut().filter(|taken| taken.session == session).find_map(|taken| {
+        let found = pick(&taken.what)?;
+        taken.last = Instant::now();
+        Some(found)
+    })
+}
+
+/// What still waits for further mentions.
 fn recent() -> MutexGuard<'static, Vec<Taken>> {
     let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-    recent.retain(|taken| taken.at.elapsed() < WINDOW);
+    recent.retain(|taken| taken.last.elapsed() < WINDOW && taken.first.elapsed() < LONGEST);
     recent
 }

@@ -58,10 +58,22 @@ pub struct ColumnVersions {
 impl ColumnVersions {
     /// Reads the current area with the seqlock of docs/format.md §3.1.
     pub fn read(source: &dyn Source) -> Result<Self> {
+        Self::read_area(source, |version| version)
+    }
+
+    /// Reads the area of version `wanted` if it is the current one or the one before, which stays as it is until the
+    /// next write: `_cv` is written before `_txn`, so it is ahead while a transaction commits, or if the server was
+    /// killed then. Otherwise reads the current area.
+    pub fn read_for(source: &dyn Source, wanted: i64) -> Result<Self> {
+        let wanted = wanted as u64;
+        Self::read_area(source, |version| if version == wanted.wrapping_add(1) { wanted } else { version })
+    }
+
+    fn read_area(source: &dyn Source, choose: impl Fn(u64) -> u64) -> Result<Self> {
         if source.len() < HEADER_SIZE {
             return Err(Error::too_short(source.path(), HEADER_SIZE, source.len()));
         }
-        seqlock::read(source, |version| Self::read_version(source, version))
+        seqlock::read(source, |version| Self::read_version(source, choose(version)))
             .map_err(|e| e.in_file(source.path()))
     }
 
@@ -179,6 +191,23 @@ mod tests {
             assert_eq!(cv.symbol_files(5), Some(3));
             assert_eq!(cv.symbol_files(1), None);
         }
+    }
+
+    #[test]
+    fn the_area_before_is_read_while_its_transaction_is_the_current_one() {
+        let mut bytes = file(4, &[[5, 5, 0, 7]]);
+        bytes.extend([0u8; 64]);
+        bytes[AREA_B..AREA_B + 8].copy_from_slice(&72i64.to_le_bytes());
+        bytes[AREA_B + 8..AREA_B + 16].copy_from_slice(&32i64.to_le_bytes());
+        bytes[72..80].copy_from_slice(&6i64.to_le_bytes());
+        let source = Memory::new(bytes);
+        let state = |wanted| {
+            let versions = ColumnVersions::read_for(&source, wanted).unwrap();
+            (versions.version, versions.state(5, 5).unwrap())
+        };
+        assert_eq!(state(4), (4, ColumnState::Present { name_txn: Some(0), top: 7 }));
+        assert_eq!(state(3), (3, ColumnState::Present { name_txn: None, top: 0 }));
+        assert_eq!(state(2).0, 4, "older ones are gone");
     }
 
     #[test]

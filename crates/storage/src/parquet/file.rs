@@ -70,6 +70,7 @@ impl ParquetFile {
             .files()
             .open(&path, Access::Column { needed: size })
             .map_err(|e| missing_file(e, snapshot.files(), &dir))?;
+        snapshot.note_opened();
         let metadata = Arc::new(footer::read(source.as_ref())?);
         let place = |e: Error| e.in_file(&path);
         let (groups, shortfall) = row_groups(&metadata, snapshot, partition).map_err(place)?;

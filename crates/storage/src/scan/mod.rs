@@ -14,6 +14,7 @@ mod needed;
 mod plan;
 mod prune;
 mod reader;
+mod runs;
 mod scanner;
 mod window;
 
@@ -23,4 +24,5 @@ pub use interval::{Interval, IntervalSet};
 pub use morsel::{Chunk, RowSet, Segment};
 pub use plan::{Decision, PlannedPartition, Projected, ScanPlan, SkipReason};
 pub use reader::Reader;
+pub use runs::{Run, Runs, Start, MOST_RESTARTS};
 pub use scanner::{Scanner, MORSEL_ROWS};

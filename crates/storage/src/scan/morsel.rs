@@ -87,11 +87,7 @@ impl OpenPartition {
         let opened = cell.get_or_init(|| {
             let symbols = self.snapshot.symbols(index)?;
             let opened = self.partition.open_column(&self.snapshot, column, symbols).map(Arc::new);
-            let opened = opened.map_err(|e| self.snapshot.explain(e, Some(&self.partition)))?;
-            if let Some(watch) = self.snapshot.watch() {
-                watch.check_identity(&self.snapshot)?;
-            }
-            Ok(opened)
+            opened.map_err(|e| self.snapshot.explain(e, Some(&self.partition)))
         });
         opened.as_deref().map_err(Clone::clone)
     }
@@ -101,7 +97,9 @@ impl OpenPartition {
         let (cell, column) = self.remains.get(index).zip(self.snapshot.columns().get(index))?;
         let open = || {
             let symbols = self.snapshot.symbols(index).ok()?;
-            self.partition.open_remains(&self.snapshot, column, symbols)
+            let remains = self.partition.open_remains(&self.snapshot, column, symbols);
+            self.snapshot.note_opened();
+            remains
         };
         cell.get_or_init(open).as_ref()
     }

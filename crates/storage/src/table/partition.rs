@@ -179,6 +179,7 @@ impl Partition {
                 }
             }
         };
+        snapshot.note_opened();
         Ok(ColumnRows::Stored { top, source })
     }
 
@@ -205,6 +206,7 @@ impl Partition {
             files.open(&dir.join(column.file_name(kind, name_txn)), Access::ColumnOpenEnded).ok()
         };
         let (Some(k), Some(v)) = (open("k"), open("v")) else { return Ok(None) };
+        snapshot.note_opened();
         let Ok(index) = BitmapIndex::open(k.as_ref(), v.as_ref()) else { return Ok(None) };
         let mut rows = Vec::new();
         let read = keys.iter().try_for_each(|key| {

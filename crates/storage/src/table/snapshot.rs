@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The same for errors that are more likely to be damage.
 const SHORT_PATIENCE: Duration = Duration::from_millis(50);
 
+/// How often they are read before an error counts, however long that took.
+const TRIES: u32 = 16;
+
 /// How a snapshot stays true while a server writes (docs/format.md §11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SnapshotMode {
@@ -67,16 +70,33 @@ impl Snapshot {
         mode: SnapshotMode,
     ) -> Result<Self> {
         let started = Instant::now();
+        let mut tries = 0u32;
         loop {
-            match Self::try_read(&name, &layout, &files, mode) {
+            tries = tries.saturating_add(1);
+            match Self::try_read(&name, &layout, &files, mode, Structure::Current) {
                 Ok(snapshot) => return Ok(snapshot),
-                Err(e) if started.elapsed() > patience(e.kind()) => return Err(e.in_table(&name)),
-                Err(_) => std::thread::sleep(Duration::from_millis(2)),
+                Err(e) => match patience(e.kind()) {
+                    Some((time, times)) if tries < times || started.elapsed() < time => {
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                    // The server may have been killed while it changed the structure.
+                    Some(_) if Structure::is_behind(&e) => {
+                        return Self::try_read(&name, &layout, &files, mode, Structure::LeftOver)
+                            .map_err(|_| e.in_table(&name));
+                    }
+                    _ => return Err(e.in_table(&name)),
+                },
             }
         }
     }
 
-    fn try_read(name: &str, layout: &Layout, files: &Arc<dyn Files>, mode: SnapshotMode) -> Result<Self> {
+    fn try_read(
+        name: &str,
+        layout: &Layout,
+        files: &Arc<dyn Files>,
+        mode: SnapshotMode,
+        structure: Structure,
+    ) -> Result<Self> {
         // What is not a table's own directory holds records that nobody changes.
         let plain = layout.records == layout.data;
         let checkpoint = match mode {
@@ -94,20 +114,26 @@ impl Snapshot {
         let mut layout = layout.clone();
         layout.records = checkpoint.unwrap_or(layout.records);
         let records = layout.records.as_path();
-        let meta_path = records.join("_meta");
-        let meta = read_meta(files.as_ref(), &meta_path)?;
+        let txn_path = records.join("_txn");
+        // All records are of one table if `_txn` is the same file before and after.
+        let watch = checked.then(|| Watch::open(files.as_ref(), txn_path.clone()));
+        let meta = structure.read(files.as_ref(), records)?;
         if meta.partition_by == PartitionBy::NotApplicable {
             return Err(Error::new(ErrorKind::NotATable, "this is a view, not a table")
                 .in_file(records)
                 .hint("A view has a query but no data; read the tables that it selects from."));
         }
-        let txn_path = records.join("_txn");
-        let txn = Txn::read(files.open(&txn_path, Access::Record)?.as_ref())?;
+        let mut watch = watch.transpose()?;
+        let txn = match &mut watch {
+            Some(watch) => watch.read()?,
+            None => Txn::read(files.open(&txn_path, Access::Record)?.as_ref())?,
+        };
         if txn.meta_version != meta.version as u32 {
-            return Err(disagree("_meta", txn.meta_version, meta.version).in_file(&meta_path));
+            return Err(disagree("_meta", txn.meta_version, meta.version).in_file(&records.join("_meta")));
         }
         let cv_path = records.join("_cv");
-        let column_versions = ColumnVersions::read(files.open(&cv_path, Access::Record)?.as_ref())?;
+        let cv = files.open(&cv_path, Access::Record)?;
+        let column_versions = ColumnVersions::read_for(cv.as_ref(), txn.column_version)?;
         if column_versions.version != txn.column_version {
             return Err(disagree("_cv", txn.column_version, column_versions.version).in_file(&cv_path));
         }
@@ -117,7 +143,9 @@ impl Snapshot {
         if let Some(only) = &layout.only {
             partitions = loose(partitions, only).map_err(|e| e.in_file(&txn_path))?;
         }
-        let watch = if checked { Some(Watch::new(files.as_ref(), txn_path, txn.txn)?) } else { None };
+        if let Some(watch) = &watch {
+            watch.check_identity(files.as_ref(), name)?;
+        }
         let symbols = columns.iter().map(|_| OnceLock::new()).collect();
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
@@ -227,7 +255,6 @@ impl Snapshot {
         let table = read.map_err(|e| self.explain(e, None))?;
         if let Some(watch) = self.watch() {
             watch.check_symbols(self)?;
-            watch.check_identity(self)?;
         }
         Ok(Some(Arc::clone(cell.get_or_init(|| table))))
     }
@@ -237,12 +264,24 @@ impl Snapshot {
         self.0.watch.as_ref()
     }
 
+    /// Whether nothing was committed since: then all bytes that were copied before this call belong to the snapshot.
+    pub(crate) fn is_unchanged(&self) -> Result<bool> {
+        self.watch().map_or(Ok(true), |watch| watch.is_current(self))
+    }
+
     /// Whether bytes of `partition` that were copied before this call belong to the snapshot.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when they may not: take a new snapshot.
     pub fn check(&self, partition: &Partition) -> Result<()> {
         self.watch().map_or(Ok(()), |watch| watch.check(self, partition))
+    }
+
+    /// Says that a file of the table was opened by its path, which could be that of another table by then.
+    pub(crate) fn note_opened(&self) {
+        if let Some(watch) = self.watch() {
+            watch.note_opened();
+        }
     }
 
     /// The reason of an error met while reading: the table's change, if it has changed.
@@ -255,8 +294,11 @@ impl Snapshot {
 
     /// Whether nothing was committed since: then an error or a finding is not the trace of a change.
     pub fn is_current(&self) -> Result<bool> {
-        let version = self.files().open(&self.record_dir().join("_txn"), Access::Polled)?;
-        Ok(version.load_u64(0)? == self.0.txn.txn)
+        self.note_opened();
+        match self.is_unchanged() {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            other => other,
+        }
     }
 }
 
@@ -288,28 +330,49 @@ fn loose(partitions: Vec<Partition>, only: &str) -> Result<Vec<Partition>> {
     Ok(vec![partition])
 }
 
-/// How long an error may come from a server at work. Files of a table that is being dropped or created are missing
-/// or empty for a moment.
-fn patience(kind: ErrorKind) -> Duration {
+/// How long an error may come from a server at work, and how often it must be met: on a busy machine, time passes while
+/// neither we nor the server do anything. Files of a table that is being dropped or created are missing or empty for a
+/// moment.
+fn patience(kind: ErrorKind) -> Option<(Duration, u32)> {
     match kind {
-        ErrorKind::Conflict => PATIENCE,
-        ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported => SHORT_PATIENCE,
-        _ => Duration::ZERO,
+        ErrorKind::Conflict => Some((PATIENCE, TRIES)),
+        ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported => Some((SHORT_PATIENCE, TRIES)),
+        _ => None,
     }
 }
 
-/// Reads `_meta`. A server replaces it by renaming, so for a moment it can be missing.
-fn read_meta(files: &dyn Files, path: &Path) -> Result<Meta> {
-    let bytes = match files.read_small(path, meta::MAX_FILE_SIZE) {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            let being_replaced = path
-                .parent()
-                .is_some_and(|dir| matches!(files.kind(&dir.join("_meta.swp")), Ok(Some(FileKind::File(_)))));
-            return Err(if being_replaced { e.with_kind(ErrorKind::Conflict) } else { e });
-        }
-        other => other?,
-    };
-    Meta::parse(&bytes).map_err(|e| e.in_file(path))
+/// Which `_meta` to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Structure {
+    /// The present one.
+    Current,
+    /// The one before: a server that is killed while it replaces `_meta` leaves it as `_meta.prev`.
+    LeftOver,
+}
+
+impl Structure {
+    /// Whether `error` can come from a `_meta` that is missing, or is ahead of `_txn`.
+    fn is_behind(error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound)
+            && error.place().file.as_ref().is_some_and(|file| file.ends_with("_meta"))
+    }
+
+    /// A server replaces the file by renaming, so for a moment it can be missing.
+    fn read(self, files: &dyn Files, records: &Path) -> Result<Meta> {
+        let path = records.join(match self {
+            Self::Current => "_meta",
+            Self::LeftOver => "_meta.prev",
+        });
+        let bytes = match files.read_small(&path, meta::MAX_FILE_SIZE) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let swap = files.kind(&records.join("_meta.swp"));
+                let being_replaced = matches!(swap, Ok(Some(FileKind::File(_))));
+                return Err(if being_replaced { e.with_kind(ErrorKind::Conflict) } else { e });
+            }
+            other => other?,
+        };
+        Meta::parse(&bytes).map_err(|e| e.in_file(&path))
+    }
 }
 
 fn disagree(file: &str, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {

@@ -15,6 +15,7 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use super::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::meta::PartitionBy;
 use crate::format::txn::{PartitionEntry, Txn};
-use crate::source::{Access, FileIdentity, Source};
+use crate::source::{Access, FileIdentity, Files, Source};
 
 /// What happened to a snapshot's table since.
 #[derive(Debug)]
@@ -37,14 +38,44 @@ pub struct Watch {
     txn: u64,
     /// The newest state that was looked at.
     latest: Mutex<Option<Arc<Txn>>>,
+    /// Files of the table that were opened by their paths.
+    opened: AtomicU64,
+    /// How many of them are known to be this table's, and not those of another one at the same path.
+    proven: AtomicU64,
 }
 
 impl Watch {
-    /// Starts to watch the table of a snapshot at transaction `txn`, whose `_txn` is at `path`.
-    pub(super) fn new(files: &dyn crate::source::Files, path: PathBuf, txn: u64) -> Result<Self> {
-        let version = files.open(&path, Access::Polled)?;
+    /// Starts to watch the table whose `_txn` is at `path`. What is read from now on is of that table if
+    /// [`Watch::check_identity`] says so afterwards.
+    pub(super) fn open(files: &dyn Files, path: PathBuf) -> Result<Self> {
+        // First the question, then the file: its inode cannot be used again while it is open.
         let identity = files.identity(&path)?;
-        Ok(Self { path, version, identity, txn, latest: Mutex::new(None) })
+        let version = files.open(&path, Access::Polled)?;
+        let (opened, proven) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { path, version, identity, txn: 0, latest: Mutex::new(None), opened, proven })
+    }
+
+    /// The transaction that the snapshot is of from now on: the current one.
+    pub(super) fn read(&mut self) -> Result<Txn> {
+        let txn = Txn::read(self.version.as_ref())?;
+        self.txn = txn.txn;
+        Ok(txn)
+    }
+
+    /// Says that a file of the table was opened by its path.
+    pub(super) fn note_opened(&self) {
+        self.opened.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether nothing was committed since the snapshot. Then all bytes that were copied before belong to it.
+    pub(super) fn is_current(&self, snapshot: &Snapshot) -> Result<bool> {
+        let version = self.version.load_u64(0)?;
+        let opened = self.opened.load(Ordering::Acquire);
+        if self.proven.load(Ordering::Acquire) < opened {
+            self.check_identity(snapshot.files(), snapshot.name())?;
+            self.proven.fetch_max(opened, Ordering::AcqRel);
+        }
+        Ok(version == self.txn)
     }
 
     /// Whether bytes of `partition` that were copied before this call belong to `snapshot`.
@@ -52,31 +83,32 @@ impl Watch {
     /// # Errors
     /// [`ErrorKind::Conflict`] when they may not.
     pub fn check(&self, snapshot: &Snapshot, partition: &Partition) -> Result<()> {
-        let version = self.version.load_u64(0)?;
-        if version == self.txn {
+        if self.is_current(snapshot)? {
             return Ok(());
         }
-        let now = self.state(version)?;
+        let now = self.state(snapshot)?;
         let verdict = judge(snapshot, partition, &now);
-        verdict.map_err(|what| conflict(what, snapshot, Some(partition)))
+        verdict.map_err(|what| conflict(what, snapshot.name(), Some(partition)))
     }
 
     /// Whether bytes of the table's symbol files that were copied before this call belong to `snapshot`.
     pub fn check_symbols(&self, snapshot: &Snapshot) -> Result<()> {
-        let version = self.version.load_u64(0)?;
-        if version == self.txn || self.state(version)?.truncate_version == snapshot.txn().truncate_version {
+        self.note_opened();
+        if self.is_current(snapshot)?
+            || self.state(snapshot)?.truncate_version == snapshot.txn().truncate_version
+        {
             return Ok(());
         }
-        Err(conflict("the table was truncated", snapshot, None))
+        Err(conflict("the table was truncated", snapshot.name(), None))
     }
 
     /// Whether the table is still the one that was watched at first: files that are opened later by their
     /// path could be those of another one.
-    pub fn check_identity(&self, snapshot: &Snapshot) -> Result<()> {
-        if snapshot.files().identity(&self.path)? == self.identity {
+    pub(super) fn check_identity(&self, files: &dyn Files, table: &str) -> Result<()> {
+        if files.identity(&self.path)? == self.identity {
             return Ok(());
         }
-        Err(conflict("the table was dropped, renamed or created again", snapshot, None))
+        Err(conflict("the table was dropped, renamed or created again", table, None))
     }
 
     /// An error met while reading `partition`: when the table has changed since the snapshot, that is its
@@ -85,44 +117,65 @@ impl Watch {
         if error.kind() == ErrorKind::Conflict {
             return error.hint(RUN_AGAIN);
         }
-        // TRUNCATE and DROP TABLE touch files shortly before they show in `_txn`.
+        // TRUNCATE and DROP TABLE touch files before they show in `_txn`.
+        let patience = if self.has_writer(snapshot) { WRITER_PATIENCE } else { PATIENCE };
         let started = Instant::now();
+        let mut polls = 0u32;
         while !self.version.load_u64(0).map_or(true, |version| version != self.txn) {
-            if let Err(gone) = self.check_identity(snapshot) {
+            if let Err(gone) = self.check_identity(snapshot.files(), snapshot.name()) {
                 return gone;
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > patience && polls > POLLS {
                 return error;
             }
+            polls = polls.saturating_add(1);
             std::thread::sleep(Duration::from_millis(5));
         }
-        conflict(&format!("the table changed while it was read ({error})"), snapshot, partition)
+        conflict(&format!("the table changed while it was read ({error})"), snapshot.name(), partition)
     }
 
-    fn state(&self, version: u64) -> Result<Arc<Txn>> {
+    /// Whether the server has the table open for writing, or had when it crashed: its lock file lies beside the
+    /// directory.
+    fn has_writer(&self, snapshot: &Snapshot) -> bool {
+        let dir = snapshot.dir();
+        let lock = dir.file_name().map(|name| dir.with_file_name(format!("{}.lock", name.to_string_lossy())));
+        lock.is_some_and(|lock| matches!(snapshot.files().kind(&lock), Ok(Some(_))))
+    }
+
+    /// The current state, or a newer one than that of this moment.
+    fn state(&self, snapshot: &Snapshot) -> Result<Arc<Txn>> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self.version.load_u64(0)?;
         if let Some(known) = latest.as_ref().filter(|known| known.txn >= version) {
             return Ok(Arc::clone(known));
         }
-        let read = Arc::new(Txn::read(self.version.as_ref()).or_else(|_| self.reopen())?);
+        let read = Arc::new(Txn::read(self.version.as_ref()).or_else(|_| self.reopen(snapshot))?);
         *latest = Some(Arc::clone(&read));
         Ok(read)
     }
 
     /// The mapping has the file's length at the time of the snapshot; `_txn` may have grown since.
-    fn reopen(&self) -> Result<Txn> {
-        let file = crate::source::LocalFiles;
-        Txn::read(crate::source::Files::open(&file, &self.path, Access::Record)?.as_ref())
+    fn reopen(&self, snapshot: &Snapshot) -> Result<Txn> {
+        let txn = Txn::read(snapshot.files().open(&self.path, Access::Record)?.as_ref());
+        self.check_identity(snapshot.files(), snapshot.name())?;
+        txn
     }
 }
 
 /// How long an error waits for the commit that may explain it.
 const PATIENCE: Duration = Duration::from_millis(150);
 
+/// The same while the server has the table open for writing: between the first change of a TRUNCATE and its commit,
+/// more than 100 ms were seen on a busy machine.
+const WRITER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it looks for it at least: on a busy machine the server gets no further in that time.
+const POLLS: u32 = 10;
+
 const RUN_AGAIN: &str = "A server is writing to the table; run the query again.";
 
-fn conflict(what: &str, snapshot: &Snapshot, partition: Option<&Partition>) -> Error {
-    let error = Error::new(ErrorKind::Conflict, what.to_owned()).in_table(snapshot.name()).hint(RUN_AGAIN);
+fn conflict(what: &str, table: &str, partition: Option<&Partition>) -> Error {
+    let error = Error::new(ErrorKind::Conflict, what.to_owned()).in_table(table).hint(RUN_AGAIN);
     match partition {
         Some(partition) => error.in_partition(&partition.directory()),
         None => error,
