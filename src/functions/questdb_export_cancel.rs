@@ -1,13 +1,16 @@
 //! `questdb_export_cancel(id)`: ends an export, and answers as the server's `COPY '<id>' CANCEL` does.
 
+use std::path::{Path, PathBuf};
+
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
 use duckdb_neo::{extension::Extension, Result};
 use questdb_storage::types::ValueType;
+use questdb_storage::ErrorKind;
 
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::listing::{self, Cell, Listing};
-use crate::jobs::{registry, JobId, BY_USER};
+use crate::jobs::{log, registry, settings, JobId, BY_USER};
 
 /// The answer about an id that nobody knows.
 const UNKNOWN: &str = "unknown";
@@ -20,8 +23,24 @@ pub fn register(extension: &Extension) -> Result<()> {
     listing::register(extension, QuestdbExportCancel)
 }
 
+/// Which export.
+struct Request {
+    id: JobId,
+    /// The log file.
+    path: Option<PathBuf>,
+}
+
+/// How an export of another process, or one that was forgotten, has ended.
+fn elsewhere(id: JobId, path: Option<&Path>) -> questdb_storage::Result<Option<String>> {
+    let rows =
+        log::all(path, None).map_err(|error| questdb_storage::Error::new(ErrorKind::Io, error.message))?;
+    let id = id.to_string();
+    let last = rows.into_iter().rfind(|row| row.id == id && log::is_last(row));
+    Ok(last.map(|row| row.status.into_owned()))
+}
+
 impl Listing for QuestdbExportCancel {
-    type Request = JobId;
+    type Request = Request;
 
     const NAME: &'static str = "questdb_export_cancel";
 
@@ -42,13 +61,17 @@ impl Listing for QuestdbExportCancel {
         )
     }
 
-    fn bind(&self, _context: &Context, mut arguments: Arguments) -> Result<JobId> {
+    fn bind(&self, context: &Context, mut arguments: Arguments) -> Result<Request> {
         let id: String = arguments.required("id")?;
-        JobId::parse(&id)
+        Ok(Request { id: JobId::parse(&id)?, path: settings::log_path(context)? })
     }
 
-    fn rows(&self, id: &JobId) -> questdb_storage::Result<Vec<Vec<Cell>>> {
-        let status = registry::find(*id).map_or(UNKNOWN, |job| job.cancel(BY_USER));
+    fn rows(&self, request: &Request) -> questdb_storage::Result<Vec<Vec<Cell>>> {
+        let id = request.id;
+        let status = match registry::find(id) {
+            Some(job) => job.cancel(BY_USER).to_owned(),
+            None => elsewhere(id, request.path.as_deref())?.unwrap_or_else(|| UNKNOWN.to_owned()),
+        };
         Ok(vec![vec![id.to_string().into(), status.into()]])
     }
 }

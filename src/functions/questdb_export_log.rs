@@ -1,9 +1,12 @@
 //! `questdb_export_log()`: the steps of all exports, as the server's `sys.copy_export_log` shows them.
 
+use std::path::PathBuf;
+
 use duckdb_neo::connection::Context;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, SignatureBuilder};
 use duckdb_neo::{extension::Extension, Result};
 use questdb_storage::types::ValueType;
+use questdb_storage::ErrorKind;
 
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::listing::{self, Cell, Listing};
@@ -17,6 +20,8 @@ struct QuestdbExportLog;
 struct Request {
     /// Microseconds; `None` is all.
     retention: Option<i64>,
+    /// The log file.
+    path: Option<PathBuf>,
 }
 
 /// Registers the function.
@@ -50,8 +55,8 @@ impl Listing for QuestdbExportLog {
                 .description(
                     "Lists the steps of exports, oldest first: a row when a step begins and one when it ends, with the \
                      columns of QuestDB's sys.copy_export_log, and the rows and bytes written and the percentage of \
-                     rows read by then. The log is that of the process, for as many days as the setting \
-                     questdb_export_log_retention_days says.",
+                     rows read by then. The log is that of the process and of the file that the setting \
+                     questdb_export_log_path names, for as many days as questdb_export_log_retention_days says.",
                 )
                 .add_example("The last steps", "FROM questdb_export_log() ORDER BY ts DESC LIMIT 10")
                 .add_example(
@@ -63,12 +68,13 @@ impl Listing for QuestdbExportLog {
     }
 
     fn bind(&self, context: &Context, _arguments: Arguments) -> Result<Request> {
-        Ok(Request { retention: settings::retention(context)? })
+        Ok(Request { retention: settings::retention(context)?, path: settings::log_path(context)? })
     }
 
     fn rows(&self, request: &Request) -> questdb_storage::Result<Vec<Vec<Cell>>> {
-        let first = request.retention.map_or(i64::MIN, |retention| log::now().saturating_sub(retention));
-        Ok(log::all().into_iter().filter(|row| row.ts >= first).map(cells).collect())
+        let rows = log::all(request.path.as_deref(), request.retention);
+        let rows = rows.map_err(|error| questdb_storage::Error::new(ErrorKind::Io, error.message))?;
+        Ok(rows.into_iter().map(cells).collect())
     }
 }
 

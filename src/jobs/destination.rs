@@ -41,14 +41,15 @@ mod tests {
 
     #[test]
     fn a_link_and_its_target_are_the_same_place() {
-        let temporary = std::fs::canonicalize(std::env::temp_dir()).unwrap();
-        assert_eq!(key(&temporary.join("x")), temporary.join("x").to_string_lossy());
-        let link = temporary.join(format!("questdb-link-{}", std::process::id()));
+        let base = std::env::temp_dir().join(format!("questdb-link-{}", std::process::id()));
+        std::fs::create_dir_all(base.join("real")).unwrap();
+        let real = std::fs::canonicalize(base.join("real")).unwrap();
+        assert_eq!(key(&base.join("real/a/b")), real.join("a/b").to_string_lossy());
         #[cfg(unix)]
         {
-            std::os::unix::fs::symlink(&temporary, &link).unwrap();
-            assert_eq!(key(&link.join("x")), key(&temporary.join("x")));
-            std::fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(&real, base.join("link")).unwrap();
+            assert_eq!(key(&base.join("link/a")), key(&real.join("a")));
         }
+        std::fs::remove_dir_all(&base).unwrap();
     }
 }

@@ -14,9 +14,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use duckdb_neo::error::{DuckDBError, Error};
+use duckdb_neo::Result;
 use questdb_parquet::{ExportResult, FileResult, RowGroupResult};
 
 use super::destination;
+use super::file;
 use super::id::JobId;
 use super::log::{self, LogRow};
 use super::metrics::resident_bytes;
@@ -155,6 +157,8 @@ pub struct Job {
     /// Bits of an `f64`, from 0 to 100.
     progress: AtomicU64,
     rss_peak: AtomicU64,
+    /// Why the log file lacks rows.
+    log_problem: Mutex<Option<String>>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -172,6 +176,7 @@ impl Job {
             row_groups: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             rss_peak: AtomicU64::new(0),
+            log_problem: Mutex::default(),
             state: Mutex::new(State {
                 stage: Stage::Queued,
                 phase: Phase::WaitToRun,
@@ -279,9 +284,16 @@ impl Job {
     }
 
     /// Logs that it waits for its turn.
-    pub fn queued(&self) {
+    ///
+    /// # Errors
+    /// The log file cannot be written; then the job is over.
+    pub fn queued(&self) -> Result<()> {
+        if let Some(path) = &self.settings.log_path {
+            file::check(path).inspect_err(|error| self.end(Err(error)))?;
+        }
         let state = self.state();
         self.log(&state, Status::Started, Some("queued".to_owned()));
+        Ok(())
     }
 
     /// Its turn has come; `false` when it was cancelled before.
@@ -420,7 +432,30 @@ impl Job {
             row.rows = number(summary.rows);
             row.bytes = number(summary.bytes);
         }
+        let is_last = state.stage == Stage::Over;
+        if let Some(problem) = self.log_problem().filter(|_| is_last) {
+            row.message =
+                Some(row.message.map_or(problem.clone(), |message| format!("{message}\n{problem}")));
+        }
+        if let Some(path) = &self.settings.log_path {
+            // Once for each export, and before there is much to do.
+            let is_first = state.stage == Stage::Queued;
+            let retention = self.settings.retention.filter(|_| is_first);
+            if let Err(error) = file::append(path, &row, retention) {
+                // No reason to fail: the rows are in memory, and the last one there says it.
+                if is_last && self.log_problem().is_none() {
+                    row.message = Some(
+                        row.message.map_or(error.message.clone(), |m| format!("{m}\n{}", error.message)),
+                    );
+                }
+                self.log_problem.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.message);
+            }
+        }
         log::append(row, self.settings.retention);
+    }
+
+    fn log_problem(&self) -> Option<String> {
+        self.log_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,9 +1,15 @@
-//! The log of exports: a row for each step that began or ended, kept by the process.
+//! The log of exports: a row for each step that began or ended, kept by the process and, when a path is set, in a file.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use duckdb_neo::Result;
+
+use super::file;
+use super::phase::{Phase, Status};
 
 /// Rows that are kept, at most; the oldest go first. An export has about eight.
 const MOST_ROWS: usize = 100_000;
@@ -64,10 +70,28 @@ pub fn append(row: LogRow, retention: Option<i64>) {
     rows.push_back(Kept { row, expires });
 }
 
-/// The rows of this process, oldest first.
-pub fn all() -> Vec<LogRow> {
+/// The rows of this process and of the log file, oldest first. Those of the last `retention` microseconds.
+pub fn all(path: Option<&Path>, retention: Option<i64>) -> Result<Vec<LogRow>> {
     let now = now();
-    rows().iter().filter(|kept| kept.expires >= now).map(|kept| kept.row.clone()).collect()
+    let mut all = path.map_or_else(|| Ok(Vec::new()), file::read)?;
+    // This process has written to the file, too; and a row can stand there twice.
+    let mut known = HashSet::new();
+    let key = |row: &LogRow| (row.ts, row.id.clone(), row.phase.clone(), row.status.clone());
+    all.retain(|row| known.insert(key(row)));
+    let here =
+        rows().iter().filter(|kept| kept.expires >= now).map(|kept| kept.row.clone()).collect::<Vec<_>>();
+    all.extend(here.into_iter().filter(|row| !known.contains(&key(row))));
+    let first = retention.map_or(i64::MIN, |retention| now.saturating_sub(retention));
+    all.retain(|row| row.ts >= first);
+    all.sort_by_key(|row| row.ts);
+    Ok(all)
+}
+
+/// Whether `row` says how an export ended.
+pub fn is_last(row: &LogRow) -> bool {
+    row.phase == Phase::Success.name()
+        || row.status == Status::Failed.name()
+        || row.status == Status::Cancelled.name()
 }
 
 fn rows() -> MutexGuard<'static, VecDeque<Kept>> {

@@ -11,6 +11,7 @@
 //! Nothing in here calls DuckDB once a job was made, so that a database can be closed while jobs run.
 
 mod destination;
+mod file;
 mod id;
 mod job;
 pub mod log;

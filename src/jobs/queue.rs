@@ -42,7 +42,7 @@ struct Shared {
 impl Queue {
     /// Adds `job`, which does `task` when its turn has come.
     pub fn add(&self, job: &Arc<Job>, task: Task) -> Result<()> {
-        job.queued();
+        job.queued()?;
         let mut shared = lock(&self.shared);
         shared.most = job.settings().max_jobs;
         shared.waiting.push_back((Arc::clone(job), task));

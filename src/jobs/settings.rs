@@ -1,15 +1,20 @@
 //! The settings of exports.
 
+use std::path::PathBuf;
+
 use duckdb_neo::connection::{Context, SettingScope};
 use duckdb_neo::custom_option::{CustomOptionBuilder, CustomOptionCallbacks};
+use duckdb_neo::file::FileSystem;
 use duckdb_neo::value::Value;
 use duckdb_neo::{extension::Extension, DuckDBType, Error, Result, ToValue};
 
+use super::destination::shown;
 use super::log::DAY;
-use crate::duckdb::session;
+use crate::duckdb::{paths, session};
 
 const THREADS: &str = "questdb_export_threads";
 const MAX_JOBS: &str = "questdb_export_max_jobs";
+const LOG_PATH: &str = "questdb_export_log_path";
 const RETENTION: &str = "questdb_export_log_retention_days";
 
 /// Threads of an export when nothing is said: those of DuckDB.
@@ -28,6 +33,8 @@ pub struct Settings {
     pub max_jobs: usize,
     /// Microseconds that log rows are kept; `None` is for ever.
     pub retention: Option<i64>,
+    /// The log file.
+    pub log_path: Option<PathBuf>,
 }
 
 impl Settings {
@@ -38,7 +45,8 @@ impl Settings {
             0 => session::threads(context)?,
             threads => threads,
         };
-        Ok(Self { threads, max_jobs: count(MAX_JOBS)?.max(1), retention: retention(context)? })
+        let max_jobs = count(MAX_JOBS)?.max(1);
+        Ok(Self { threads, max_jobs, retention: retention(context)?, log_path: log_path(context)? })
     }
 }
 
@@ -46,6 +54,27 @@ impl Settings {
 pub fn retention(context: &Context) -> Result<Option<i64>> {
     let days = integer(context, RETENTION)?;
     Ok((days > 0).then(|| days.saturating_mul(DAY)))
+}
+
+/// The log file, which the session must be allowed to touch.
+pub fn log_path(context: &Context) -> Result<Option<PathBuf>> {
+    let (value, _) = context.config()?.get_value(LOG_PATH)?;
+    match value.get::<String>()?.filter(|path| !path.is_empty()) {
+        Some(path) => allowed(context, &path).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn allowed(context: &Context, path: &str) -> Result<PathBuf> {
+    if FileSystem::new(context)?.is_remote(path)? {
+        return Err(Error::invalid_input(format!(
+            "{LOG_PATH} must be a local file, found \"{}\"",
+            shown(path)
+        )));
+    }
+    let path = paths::expand(context, path)?;
+    paths::ask(context, &path)?;
+    Ok(path)
 }
 
 fn integer(context: &Context, name: &str) -> Result<i64> {
@@ -70,6 +99,18 @@ impl CustomOptionCallbacks for Count {
             )));
         }
         Ok(value)
+    }
+}
+
+/// The log file. It is made absolute, so that it stays the same when the working directory changes.
+struct LogPath;
+
+impl CustomOptionCallbacks for LogPath {
+    fn update(&self, context: &Context, value: Value, _: SettingScope, is_reset: bool) -> Result<Value> {
+        match value.get::<String>()?.filter(|path| !path.is_empty() && !is_reset) {
+            Some(path) => allowed(context, &path)?.to_string_lossy().into_owned().value(context),
+            None => String::new().value(context),
+        }
     }
 }
 
@@ -99,5 +140,11 @@ pub fn register(extension: &Extension) -> Result<()> {
             .default_scope(SettingScope::Global)
             .register(extension)?;
     }
-    Ok(())
+    let description =
+        "File with the log of exports, one JSON object per line, for several processes to share; empty: \
+                       the log is in memory only.";
+    CustomOptionBuilder::new(LOG_PATH, description, String::logical_type(extension)?, LogPath)
+        .default_value(String::new().value(extension)?)
+        .default_scope(SettingScope::Global)
+        .register(extension)
 }

@@ -359,3 +359,91 @@ def test_a_database_or_process_that_ends_ends_its_jobs(con, tmp_path, end, stage
     for number in range(3):
         assert wait(con, start(con, cases.case("part_day"), tmp_path / str(number))) == "finished"
     assert sorted(os.listdir(tmp_path)) == ["0", "1", "2"]
+
+
+EXPORTER = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from helpers import cases
+con = cases.connect()
+con.execute("SET questdb_export_log_path = {log}; SET questdb_export_max_jobs = 4")
+for number in range(20):
+    con.execute({call!r}.replace("DEST", {name!r} + str(number)))
+while con.execute("SELECT count(*) FROM questdb_exports() WHERE status IN ('queued', 'running')").fetchone() != (0,):
+    time.sleep(0.01)
+print(*[id for id, in con.execute("SELECT id FROM questdb_exports() WHERE status = 'finished'").fetchall()])
+"""
+
+
+def exporter(tmp_path, log, name):
+    call = f"FROM questdb_export({text(cases.case('one_col_ts').path)}, {text('DEST')}, background := true)"
+    script = EXPORTER.format(tests=str(cases.REPO / "test/python"), log=text(log), call=call, name=str(tmp_path / name))
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_share_a_log_file(con, tmp_path):
+    log = tmp_path / "log.jsonl"
+    con.execute(f"SET questdb_export_log_path = {text(log)}")
+    workers = [exporter(tmp_path, log, name) for name in "ab"]
+    while any(worker.poll() is None for worker in workers):
+        # Read while they write: each line is whole.
+        rows = con.execute("SELECT id, count(*) FROM questdb_export_log() GROUP BY id").fetchall()
+        assert all(count <= 7 for _, count in rows)
+    outputs = [worker.communicate() for worker in workers]
+    assert [error for _, error in outputs] == ["", ""]
+    ids = [job for output, _ in outputs for job in output.split()]
+    assert len(set(ids)) == 40
+    rows = con.execute("SELECT id, list(phase || ' ' || status ORDER BY ts) FROM questdb_export_log() "
+                       "WHERE list_contains(?, id) GROUP BY id", [ids]).fetchall()
+    assert len(rows) == 40
+    expected = {"wait_to_run started", "wait_to_run finished", "converting_partitions started",
+                "converting_partitions finished", "move_files started", "move_files finished", "success finished"}
+    assert all(len(steps) == 7 and set(steps) == expected for _, steps in rows)
+    assert len(log.read_text().splitlines()) == 40 * 7
+    # They are over, and known to nobody but the file.
+    assert cancel(con, ids[0]) == "finished"
+
+
+def test_a_log_file_that_goes_away_or_is_broken_does_not_end_an_export(con, tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"ts": 1, "id": "half a li')
+    con.execute(f"SET questdb_export_log_path = {text(log)}")
+    assert wait(con, start(con, cases.case("part_day"), tmp_path / "x")) == "finished"
+    assert len(con.execute("SELECT DISTINCT phase, status FROM questdb_export_log() WHERE table_name = 'part_day'").fetchall()) == 7
+    assert len(log.read_text().splitlines()) == 8
+    job = start(con, cases.case("trades_2m"), tmp_path / "y", SLOW)
+    running(con, job)
+    log.unlink()
+    log.mkdir()
+    cancel(con, job)
+    assert wait(con, job) == "cancelled"
+    con.execute("RESET questdb_export_log_path")
+    (message,), = con.execute("SELECT message FROM questdb_export_log() WHERE id = ? AND status = 'cancelled'", [job]).fetchall()
+    assert message.startswith("cancelled by user") and "it is not a regular file" in message
+
+
+def test_a_log_file_without_permission_is_an_error_of_the_statement(con, tmp_path):
+    if os.getuid() == 0:
+        path = "/proc/self/log.jsonl"
+    else:
+        path = tmp_path / "closed" / "log.jsonl"
+        path.parent.mkdir(mode=0o500)
+    con.execute(f"SET questdb_export_log_path = {text(path)}")
+    with pytest.raises(duckdb.IOException, match="The log of exports, file .* cannot be written"):
+        start(con, cases.case("part_day"), tmp_path / "x")
+    (status_, message), = con.execute("SELECT status, message FROM questdb_exports() WHERE destination = ?",
+                                      [str(tmp_path / "x")]).fetchall()
+    assert status_ == "failed" and "cannot be written" in message and not (tmp_path / "x").exists()
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(con, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    log = tmp_path / "log.jsonl"
+    con.execute(f"SET questdb_export_log_path = {text(log)}")
+    with open(log, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        release = threading.Timer(0.3, lambda: fcntl.flock(held, fcntl.LOCK_UN))
+        release.start()
+        assert wait(con, start(con, cases.case("part_day"), tmp_path / "x")) == "finished"
+        release.join()
+    assert len(log.read_text().splitlines()) == 7

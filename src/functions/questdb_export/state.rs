@@ -96,7 +96,7 @@ pub fn answer(job: &Job) -> Vec<Cell> {
 
 impl Here {
     fn begin(bound: &BindData, job: Arc<Job>, threads: usize) -> Result<Self> {
-        job.queued();
+        job.queued()?;
         job.begin();
         match Run::new(&bound.request, threads, &job) {
             Ok(run) => Ok(Self { run, job }),

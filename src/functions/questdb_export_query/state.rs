@@ -90,7 +90,7 @@ impl Here {
         let (sender, receiver) = channel::<Message>();
         let (request, of_thread) = (Arc::clone(&bound.request), Arc::clone(&job));
         let destination = request.destination.clone();
-        job.queued();
+        job.queued()?;
         job.begin();
         let work = move || {
             let outcome = guard(|| {
