@@ -5,7 +5,9 @@ use duckdb_neo::connection::Context;
 use duckdb_neo::expression::{Expression, ExpressionType};
 use duckdb_neo::logical_type::{LogicalType, LogicalTypeID};
 use duckdb_neo::table_function::PushdownData;
-use duckdb_neo::types::{TimestampMsValue, TimestampNsValue, TimestampTzValue, TimestampValue, UuidValueRaw};
+use duckdb_neo::types::{
+    DateValue, TimestampMsValue, TimestampNsValue, TimestampTzValue, TimestampValue, UuidValueRaw,
+};
 use duckdb_neo::value::Value;
 use duckdb_neo::Result;
 use questdb_storage::scan::{CompareOp, Filter, Literal};
@@ -77,7 +79,9 @@ impl Translator<'_> {
             (E::CompareNotDistinctFrom, [column, constant]) => {
                 self.compare(column, constant, CompareOp::Eq)?
             }
-            (E::BoundFunction, [column, constant]) if expression.function_name()? == "prefix" => {
+            (E::BoundFunction, [column, constant])
+                if matches!(expression.function_name()?.as_ref(), "prefix" | "starts_with" | "^@") =>
+            {
                 self.prefix(column, constant)?
             }
             (kind, [column, constant]) => match comparison(kind) {
@@ -206,6 +210,16 @@ impl Translator<'_> {
             (ValueType::Int32, LogicalTypeID::Integer) => int(value.get::<i32>()?.map(i64::from)),
             (ValueType::UInt32, LogicalTypeID::UInteger) => int(value.get::<u32>()?.map(i64::from)),
             (ValueType::Int64, LogicalTypeID::BigInt) => int(value.get::<i64>()?),
+            // Types that only Parquet files have; their columns are compared as the numbers that they are.
+            (ValueType::Int32, LogicalTypeID::Date) => int(value.get::<DateValue>()?.map(|d| d.0.into())),
+            (ValueType::Int64, LogicalTypeID::UTinyInt) => int(value.get::<u8>()?.map(i64::from)),
+            (ValueType::Int64, LogicalTypeID::USmallInt) => int(value.get::<u16>()?.map(i64::from)),
+            (ValueType::Int64, LogicalTypeID::UBigInt) => {
+                Ok(value.get::<u64>()?.map(|v| Literal::Int(v.into())))
+            }
+            (ValueType::TimestampUs, LogicalTypeID::TimestampTz) => {
+                int(value.get::<TimestampTzValue>()?.map(|t| t.0))
+            }
             (ValueType::TimestampMs, LogicalTypeID::TimestampMs) => {
                 int(value.get::<TimestampMsValue>()?.map(|t| t.0))
             }

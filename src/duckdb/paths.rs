@@ -15,7 +15,10 @@ pub fn expand(context: &Context, path: &str) -> Result<PathBuf> {
     if fs.is_remote(path)? {
         return Err(Error {
             code: DuckDBError::QueryNotImplemented,
-            message: format!("\"{path}\" is remote: QuestDB tables are read from local directories only"),
+            message: format!(
+                "\"{path}\" is remote: QuestDB tables are read from local directories only. read_parquet reads \
+                 remote Parquet files"
+            ),
         });
     }
     let expanded = fs.expand(path)?;

@@ -94,7 +94,7 @@ impl Output {
         call!(ffi::duckdb_v2_vector_set_size, vector, 0)
     }
 
-    fn vector(&self, index: usize) -> Result<ffi::duckdb_v2_vector_handle> {
+    pub(super) fn vector(&self, index: usize) -> Result<ffi::duckdb_v2_vector_handle> {
         let mut vector = ptr::null_mut();
         call!(ffi::duckdb_v2_data_chunk_get_vector, self.chunk, index as u64, &mut vector)?;
         Ok(vector)

@@ -35,6 +35,7 @@
 
 pub mod arrow;
 pub mod check;
+pub mod dataset;
 pub mod error;
 pub mod format;
 pub mod parquet;

@@ -11,13 +11,23 @@ use questdb_storage::table::SnapshotMode;
 use questdb_storage::Snapshot;
 
 use super::columns::{declare, ColumnOptions, OutputColumn};
+use super::files::{self, BoundFiles, FileArguments};
+use super::paths::{self, Found};
 use super::snapshots::{self, Shared};
-use super::{paths, NAME};
+use super::NAME;
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, conflict, test_panic, to_duckdb};
 use crate::functions::resolve;
 
 /// A bound scan.
+pub enum Bound {
+    /// Of tables.
+    Tables(BindData),
+    /// Of Parquet files without a table around them.
+    Files(BoundFiles),
+}
+
+/// A bound scan of tables.
 pub struct BindData {
     options: ColumnOptions,
     /// Whether to read around damage.
@@ -60,7 +70,7 @@ pub fn bind(
     context: &Context,
     arguments: Vec<BindArgument>,
     handle: &BindFunctionHandle<'_>,
-) -> Result<BindData> {
+) -> Result<Bound> {
     test_panic("bind");
     let mut arguments = Arguments::new(NAME, arguments);
     let path = arguments.next("path")?.ok_or_else(|| arguments.null("path"))?;
@@ -76,7 +86,22 @@ pub fn bind(
     };
     let mode = snapshot_mode(&arguments.required::<String>("snapshot")?)?;
     let lenient = arguments.switch("lenient")?;
-    let tables = paths::tables(context, &arguments, &path, table_name.as_deref())?;
+    let file_arguments = FileArguments::take(&mut arguments)?;
+    let tables = match paths::find(context, &arguments, &path, table_name.as_deref())? {
+        Found::Tables(tables) => tables,
+        Found::Files(_) if mode == SnapshotMode::Checkpoint => {
+            return Err(binder(
+                "snapshot := 'checkpoint' needs a table, and the path names Parquet files without one",
+            ))
+        }
+        Found::Files(_) if lenient => {
+            return Err(binder("lenient := true needs a table, and the path names Parquet files without one"))
+        }
+        Found::Files(found) => {
+            return files::bind(context, found, options, file_arguments, handle).map(Bound::Files)
+        }
+    };
+    file_arguments.refuse_for_tables()?;
     let shared: Vec<Shared> =
         tables.iter().map(|table| snapshots::take(context, table, mode)).collect::<Result<_>>()?;
     let state = BoundState::new(shared.iter().map(Shared::snapshot).collect(), options)?;
@@ -85,14 +110,14 @@ pub fn bind(
     }
     let rows = state.snapshots.iter().fold(0u64, |sum, t| sum.saturating_add(t.rows()));
     handle.set_cardinality(usize::try_from(rows).unwrap_or(usize::MAX), !lenient)?;
-    Ok(BindData {
+    Ok(Bound::Tables(BindData {
         options,
         lenient,
         state: Mutex::new(Arc::new(state)),
         executions: Arc::default(),
         shared,
         filter: Mutex::new(Filter::all()),
-    })
+    }))
 }
 
 impl BindData {

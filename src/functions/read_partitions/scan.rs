@@ -13,8 +13,9 @@ use duckdb_neo::Result;
 use questdb_storage::scan::{Chunk, Reader, RowSet, Run, Segment};
 use questdb_storage::types::{ColumnSink, ValueType};
 
-use super::bind::{bind, BindData};
+use super::bind::{bind, Bound};
 use super::columns::{undeclared, Content, OutputColumn};
+use super::files::{FilesGlobal, FilesLocal};
 use super::run::{GlobalState, Scan};
 use super::{snapshots, ReadPartitions};
 use crate::duckdb::errors::{guard, test_panic, to_duckdb};
@@ -60,10 +61,22 @@ impl LocalState {
     }
 }
 
+/// What all threads of a scan share.
+pub enum Global {
+    Tables(GlobalState),
+    Files(FilesGlobal),
+}
+
+/// What one thread keeps from chunk to chunk, boxed for its size.
+pub enum Local {
+    Tables(Box<LocalState>),
+    Files(Box<FilesLocal>),
+}
+
 impl TableFunctionCallbacks for ReadPartitions {
-    type BindData = BindData;
-    type LocalState = LocalState;
-    type GlobalState = GlobalState;
+    type BindData = Bound;
+    type LocalState = Local;
+    type GlobalState = Global;
 
     fn bind(
         &self,
@@ -85,9 +98,19 @@ impl TableFunctionCallbacks for ReadPartitions {
             snapshots::executed(context)?;
             let columns =
                 (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
-            let global = GlobalState::new(bound, context, columns)?;
-            log::warn(context, &global.damage.take())?;
-            let threads = global.run().scan.scanner.parallelism();
+            let (global, threads) = match bound {
+                Bound::Tables(bound) => {
+                    let global = GlobalState::new(bound, context, columns)?;
+                    log::warn(context, &global.damage.take())?;
+                    let threads = global.run().scan.scanner.parallelism();
+                    (Global::Tables(global), threads)
+                }
+                Bound::Files(bound) => {
+                    let global = FilesGlobal::new(bound, columns)?;
+                    let threads = global.parallelism();
+                    (Global::Files(global), threads)
+                }
+            };
             Ok((Some(global), Some(threads)))
         })
     }
@@ -99,7 +122,12 @@ impl TableFunctionCallbacks for ReadPartitions {
         _context: &Context,
         _columns: InitColumnData<'_>,
     ) -> Result<Option<Self::LocalState>> {
-        guard(|| Ok(global.map(|global| LocalState::new(global.run()))))
+        guard(|| {
+            Ok(global.map(|global| match global {
+                Global::Tables(global) => Local::Tables(Box::new(LocalState::new(global.run()))),
+                Global::Files(global) => Local::Files(Box::new(FilesLocal::new(global))),
+            }))
+        })
     }
 
     fn exec(
@@ -113,11 +141,19 @@ impl TableFunctionCallbacks for ReadPartitions {
     ) -> Result<()> {
         guard(|| {
             test_panic("exec");
-            let (Some(global), Some(local)) = (global, local) else { return Ok(()) };
+            let (bound, global, local) = match (bound, global, local) {
+                (Bound::Tables(bound), Some(Global::Tables(global)), Some(Local::Tables(local))) => {
+                    (bound, global, local)
+                }
+                (Bound::Files(bound), _, Some(Local::Files(local))) => {
+                    return local.fill(bound, context, &output)
+                }
+                _ => return Ok(()),
+            };
             loop {
                 let run = global.run();
                 if local.run.number != run.number {
-                    *local = LocalState::new(run);
+                    **local = LocalState::new(run);
                 }
                 let number = local.run.number;
                 let filled = local.fill(context, &output);
@@ -139,7 +175,10 @@ impl TableFunctionCallbacks for ReadPartitions {
         global: Option<&Self::GlobalState>,
         _context: &Context,
     ) -> Result<Option<f64>> {
-        Ok(global.map(|global| global.run().scan.scanner.progress()))
+        Ok(global.map(|global| match global {
+            Global::Tables(global) => global.run().scan.scanner.progress(),
+            Global::Files(global) => global.progress(),
+        }))
     }
 }
 
@@ -152,10 +191,17 @@ impl TableFilterPushdownCallbacks for ReadPartitions {
         pushdown: PushdownData<'_>,
     ) -> Result<()> {
         guard(|| {
-            let state = bound.state();
-            let types = |column: usize| state.columns.get(column).and_then(OutputColumn::filter_type);
-            let translator = Translator { context, pushdown: &pushdown, types: &types };
-            bound.set_filter(translator.translate()?);
+            let translate = |types: &dyn Fn(usize) -> Option<ValueType>| {
+                Translator { context, pushdown: &pushdown, types }.translate()
+            };
+            match bound {
+                Bound::Tables(bound) => {
+                    let state = bound.state();
+                    let types = |column: usize| state.columns.get(column).and_then(OutputColumn::filter_type);
+                    bound.set_filter(translate(&types)?);
+                }
+                Bound::Files(bound) => bound.set_filter(translate(&|column| bound.filter_type(column))?),
+            }
             Ok(())
         })
     }
@@ -170,7 +216,11 @@ impl TablePartitioningCallbacks for ReadPartitions {
         _context: &Context,
         _request: PartitionData<'_>,
     ) -> Result<usize> {
-        Ok(local.map_or(0, |local| local.batch as usize))
+        let batch = local.map_or(0, |local| match local {
+            Local::Tables(local) => local.batch,
+            Local::Files(local) => local.batch,
+        });
+        Ok(batch as usize)
     }
 }
 
@@ -230,7 +280,7 @@ fn row_numbers<S: ColumnSink>(segment: &Segment, sink: &mut S) -> questdb_storag
 }
 
 /// The same text in `n` rows, stored once.
-fn repeat<S: ColumnSink>(text: &str, n: usize, sink: &mut S) -> questdb_storage::Result<()> {
+pub fn repeat<S: ColumnSink>(text: &str, n: usize, sink: &mut S) -> questdb_storage::Result<()> {
     sink.strings(n, text.len(), |slots| {
         slots.heap().copy_from_slice(text.as_bytes());
         (0..n).for_each(|row| slots.set_range(row, 0, text.len()));

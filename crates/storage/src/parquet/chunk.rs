@@ -15,7 +15,7 @@ use crate::source::Source;
 
 /// Runs the Parquet decoder on data that may be damaged: its errors and panics become errors of ours. `what` is
 /// being read.
-pub(super) fn guarded<T>(
+pub(crate) fn guarded<T>(
     what: &str,
     decode: impl FnOnce() -> std::result::Result<T, ParquetError>,
 ) -> Result<T> {
@@ -37,14 +37,14 @@ pub(super) fn guarded<T>(
 
 /// A stretch of a file, read; the decoder sees the offsets of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Stretch {
-    pub(super) start: u64,
-    pub(super) bytes: Bytes,
+pub(crate) struct Stretch {
+    pub(crate) start: u64,
+    pub(crate) bytes: Bytes,
 }
 
 impl Stretch {
     /// Reads `len` bytes from `start` on into `buffer`, whose memory is used again.
-    pub(super) fn read(source: &dyn Source, start: u64, len: u64, mut buffer: Vec<u8>) -> Result<Self> {
+    pub(crate) fn read(source: &dyn Source, start: u64, len: u64, mut buffer: Vec<u8>) -> Result<Self> {
         let inside = start.checked_add(len).is_some_and(|end| end <= source.len());
         let size = usize::try_from(len).ok().filter(|_| inside).ok_or_else(|| {
             let expected = format!("bytes within the first {}, which is the size in _txn", source.len());

@@ -84,7 +84,7 @@ impl Source for Decoded {
 }
 
 /// The Arrow type to ask the decoder for, where it differs from what it would choose.
-pub(super) fn wanted_type(column_type: ColumnType, found: &DataType) -> Option<DataType> {
+pub(crate) fn wanted_type(column_type: ColumnType, found: &DataType) -> Option<DataType> {
     match (column_type, found) {
         (ColumnType::Symbol, DataType::Utf8) => {
             Some(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
@@ -95,10 +95,52 @@ pub(super) fn wanted_type(column_type: ColumnType, found: &DataType) -> Option<D
     }
 }
 
+/// Whether the decoder's `found`, before [`wanted_type`] changes it, can be read as `column_type`.
+pub(crate) fn fits(column_type: ColumnType, found: &DataType) -> bool {
+    use ColumnType as C;
+    use DataType as D;
+    match column_type {
+        C::Boolean => *found == D::Boolean,
+        C::Byte => *found == D::Int8,
+        C::Short => *found == D::Int16,
+        C::Char => *found == D::UInt16,
+        C::Int => *found == D::Int32,
+        C::Long => *found == D::Int64,
+        C::Date => matches!(found, D::Timestamp(arrow_schema::TimeUnit::Millisecond, _)),
+        C::Timestamp(TimeUnit::Micros) => {
+            matches!(found, D::Timestamp(arrow_schema::TimeUnit::Microsecond, _))
+        }
+        C::Timestamp(TimeUnit::Nanos) => matches!(found, D::Timestamp(arrow_schema::TimeUnit::Nanosecond, _)),
+        C::Float => *found == D::Float32,
+        C::Double => *found == D::Float64,
+        C::Ipv4 => *found == D::UInt32,
+        C::Geohash { bits } => match bits {
+            ..=7 => *found == D::Int8,
+            8..=15 => *found == D::Int16,
+            16..=31 => *found == D::Int32,
+            32.. => *found == D::Int64,
+        },
+        C::Symbol | C::String | C::Varchar => *found == D::Utf8,
+        C::Binary => *found == D::Binary,
+        C::Uuid | C::Long128 => *found == D::FixedSizeBinary(16),
+        C::Long256 => *found == D::FixedSizeBinary(32),
+        C::DoubleArray { dims } => *found == D::Binary || list_depth(found) == Some(dims),
+        C::Decimal { precision, scale } => {
+            let same = |p: &u8, s: &i8| *p == precision && i16::from(*s) == i16::from(scale);
+            match found {
+                D::Decimal128(p, s) => same(p, s) && precision <= 38,
+                D::Decimal256(p, s) => same(p, s) && precision > 38,
+                _ => false,
+            }
+        }
+        C::Unknown(_) => false,
+    }
+}
+
 impl GroupColumn {
     /// Brings a decoded chunk of a `column_type` column into its form. `symbols` is the table of a SYMBOL column;
     /// `ascending` says that this is the designated timestamp.
-    pub(super) fn new(
+    pub(crate) fn new(
         column_type: ColumnType,
         ascending: bool,
         array: &ArrayRef,

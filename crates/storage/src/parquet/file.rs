@@ -71,7 +71,7 @@ impl ParquetFile {
             .open(&path, Access::Column { needed: size })
             .map_err(|e| missing_file(e, snapshot.files(), &dir))?;
         snapshot.note_opened();
-        let metadata = Arc::new(footer::read(source.as_ref())?);
+        let metadata = Arc::new(footer::read(source.as_ref(), "the size in _txn")?);
         let place = |e: Error| e.in_file(&path);
         let (groups, shortfall) = row_groups(&metadata, snapshot, partition).map_err(place)?;
         let shortfall =

@@ -29,13 +29,15 @@ const DESIGNATED_BIT: i64 = 1 << 17;
 
 /// What QuestDB notes about a column of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotedColumn {
+pub(crate) struct NotedColumn {
     /// The type when the file was written.
     pub column_type: ColumnType,
+    /// Whether it was the designated timestamp.
+    pub designated: bool,
 }
 
-/// Reads the footer of a file whose length is the size in `_txn`.
-pub(super) fn read(source: &dyn Source) -> Result<ParquetMetaData> {
+/// Reads the footer of a file, which ends where the file ends; `end` says what that place is.
+pub(crate) fn read(source: &dyn Source, end: &str) -> Result<ParquetMetaData> {
     let size = source.len();
     let damaged = |what: &str, expected: String, found: String, offset: u64| {
         Error::corrupt(what, expected, found).at(offset).in_file(source.path())
@@ -57,7 +59,7 @@ pub(super) fn read(source: &dyn Source) -> Result<ParquetMetaData> {
         return Err(Error::unsupported("Parquet file is encrypted").in_file(source.path()));
     }
     if magic != MAGIC {
-        let expected = format!("\"PAR1\" before byte {size}, which is the size in _txn");
+        let expected = format!("\"PAR1\" before byte {size}, which is {end}");
         let found = format!("{:?}", String::from_utf8_lossy(magic));
         return Err(damaged("Parquet footer is not where the table says", expected, found, size - 4));
     }
@@ -79,7 +81,7 @@ pub(super) fn read(source: &dyn Source) -> Result<ParquetMetaData> {
 }
 
 /// QuestDB's notes, one per column in the order of the file; `None` when another program wrote the file.
-pub(super) fn noted_columns(metadata: &ParquetMetaData) -> Result<Option<Vec<NotedColumn>>> {
+pub(crate) fn noted_columns(metadata: &ParquetMetaData) -> Result<Option<Vec<NotedColumn>>> {
     let entries = metadata.file_metadata().key_value_metadata();
     let entry = entries.and_then(|entries| entries.iter().find(|e| e.key == QUESTDB_KEY));
     let Some(text) = entry.and_then(|entry| entry.value.as_deref()) else { return Ok(None) };
@@ -93,10 +95,13 @@ pub(super) fn noted_columns(metadata: &ParquetMetaData) -> Result<Option<Vec<Not
     columns
         .iter()
         .map(|column| {
-            let code = column.get("column_type").and_then(Value::as_i64);
-            let code = code.map(|code| code & !DESIGNATED_BIT).and_then(|code| i32::try_from(code).ok());
+            let noted = column.get("column_type").and_then(Value::as_i64);
+            let code = noted.map(|code| code & !DESIGNATED_BIT).and_then(|code| i32::try_from(code).ok());
             let code = code.ok_or_else(|| malformed(format!("a column without type: {column}")))?;
-            Ok(NotedColumn { column_type: ColumnType::from_code(code) })
+            let column_type = ColumnType::from_code(code);
+            let is_time = matches!(column_type, ColumnType::Timestamp(_));
+            let designated = is_time && noted.is_some_and(|noted| noted & DESIGNATED_BIT != 0);
+            Ok(NotedColumn { column_type, designated })
         })
         .collect::<Result<_>>()
         .map(Some)
@@ -108,7 +113,7 @@ mod tests {
     use crate::source::tests::Memory;
 
     fn error_of(bytes: Vec<u8>) -> String {
-        read(&Memory::new(bytes)).unwrap_err().to_string()
+        read(&Memory::new(bytes), "the size in _txn").unwrap_err().to_string()
     }
 
     fn file(footer: &[u8], length: u32, magic: &[u8]) -> Vec<u8> {

@@ -22,6 +22,9 @@ mod pages;
 mod pruning;
 
 pub(crate) use cache::GroupCache;
-pub(crate) use column::GroupColumn;
+pub(crate) use chunk::{guarded, Stretch};
+pub(crate) use column::{fits, wanted_type, GroupColumn};
 pub use file::{ParquetFile, RowGroup};
-pub(crate) use pruning::Range;
+pub(crate) use footer::{noted_columns, read as read_footer};
+pub(crate) use pages::check as check_pages;
+pub(crate) use pruning::{range as quest_range, Range, LARGEST_BLOOM_FILTER};

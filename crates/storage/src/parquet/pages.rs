@@ -26,7 +26,7 @@ struct Header {
 }
 
 /// Walks the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).
-pub(super) fn check(bytes: &[u8], values: Option<u64>) -> Result<()> {
+pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<()> {
     let mut at = 0usize;
     while at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();

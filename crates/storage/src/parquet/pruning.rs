@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::types::ColumnType;
 
 /// A bloom filter larger than this is not worth reading.
-const LARGEST_BLOOM_FILTER: u64 = 32 << 20;
+pub(crate) const LARGEST_BLOOM_FILTER: u64 = 32 << 20;
 
 /// Smallest and largest value of a column chunk.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,8 @@ impl ParquetFile {
     }
 }
 
-fn range(statistics: &Statistics, column_type: ColumnType) -> Option<Range> {
+/// Smallest and largest value of a `column_type` column by its statistics.
+pub(crate) fn range(statistics: &Statistics, column_type: ColumnType) -> Option<Range> {
     use ColumnType::{Byte, Date, Double, Float, Int, Long, Short, Symbol, Timestamp};
     match (column_type, statistics) {
         // The server's statistics leave out the rows above a column top, which are 0 in the file.

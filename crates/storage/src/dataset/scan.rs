@@ -1,0 +1,340 @@
+//! The shared state of a scan: hands out row groups in the order of files, to any number of threads.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::discover::FoundFile;
+use super::file::{ColumnKind, ExportFile};
+use super::pruning::{constant_may, may_match, time_range, GroupColumn};
+use crate::error::{Error, Result};
+use crate::scan::{Filter, Literal};
+use crate::source::Files;
+use crate::types::TimeUnit;
+
+/// How files are read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadOptions {
+    /// Columns of files are the same when their names differ in case only.
+    pub case_insensitive: bool,
+    /// A column that a file lacks is NULL there.
+    pub allow_missing: bool,
+    /// Leave out files and row groups that the filter excludes.
+    pub filter_pushdown: bool,
+    /// Look constants up in bloom filters.
+    pub bloom_filters: bool,
+    /// Timestamps without a time zone are of UTC.
+    pub local_time_as_utc: bool,
+    /// Rows that are decoded at once.
+    pub block_rows: usize,
+    /// Numbers and bytes instead of the text of LONG256, IPv4 and GEOHASH.
+    pub raw_types: bool,
+}
+
+/// A declared column of files.
+#[derive(Debug, Clone)]
+pub struct DataColumn {
+    /// Name.
+    pub name: String,
+    /// How the file reads it that has it first.
+    pub kind: ColumnKind,
+    /// That file.
+    pub origin: PathBuf,
+}
+
+/// A declared column.
+#[derive(Debug, Clone)]
+pub enum ScanColumn {
+    /// A column of the files.
+    Data(DataColumn),
+    /// A key of the directories: its value for each file, `None` for NULL.
+    Key(Vec<Option<Literal>>),
+    /// Something that filters tell nothing about.
+    Other,
+}
+
+/// A scan of files.
+#[derive(Debug)]
+pub struct FileScan {
+    fs: Arc<dyn Files>,
+    files: Arc<Vec<FoundFile>>,
+    columns: Arc<Vec<ScanColumn>>,
+    /// Declared columns of files whose values are needed.
+    needed: Vec<usize>,
+    filter: Filter,
+    pub(super) options: ReadOptions,
+    /// The designated timestamp by the first file: the declared column, and its unit.
+    time: Option<(usize, TimeUnit)>,
+    /// Files that were opened at bind, by position.
+    opened: Vec<Option<Arc<ExportFile>>>,
+    queue: Mutex<Queue>,
+    claimed_files: AtomicU64,
+    files_opened: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    next_file: usize,
+    next_batch: u64,
+    /// The file whose row groups are handed out, and those left, the next one last.
+    current: Option<(Arc<OpenFile>, Vec<usize>)>,
+    failed: bool,
+}
+
+/// A file of the scan.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    /// Position in the scan.
+    pub(super) index: usize,
+    pub(super) file: Arc<ExportFile>,
+    /// Where the file has the declared columns that it needs to have.
+    pub(super) columns: Vec<Option<usize>>,
+}
+
+/// A row group for one thread.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Position in the order of rows.
+    pub(super) batch: u64,
+    pub(super) file: Arc<OpenFile>,
+    pub(super) group: usize,
+}
+
+impl FileScan {
+    /// Prepares a scan of the declared columns `needed` of `files`, of which some were `opened` already.
+    pub fn new(
+        fs: Arc<dyn Files>,
+        files: Arc<Vec<FoundFile>>,
+        columns: Arc<Vec<ScanColumn>>,
+        needed: Vec<usize>,
+        filter: Filter,
+        options: ReadOptions,
+        opened: Vec<Option<Arc<ExportFile>>>,
+    ) -> Arc<Self> {
+        let time = opened.first().cloned().flatten().and_then(|first| designated(&first, &files, &columns));
+        Arc::new(Self {
+            fs,
+            files,
+            columns,
+            needed,
+            filter: if options.filter_pushdown { filter } else { Filter::all() },
+            options,
+            time,
+            opened,
+            queue: Mutex::new(Queue::default()),
+            claimed_files: AtomicU64::new(0),
+            files_opened: AtomicU64::new(0),
+        })
+    }
+
+    /// The part of the files that was handed out, from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        match self.files.len() {
+            0 => 1.0,
+            all => self.claimed_files.load(Ordering::Relaxed) as f64 / all as f64,
+        }
+    }
+
+    /// Files that the scan had to open.
+    pub fn files_opened(&self) -> u64 {
+        self.files_opened.load(Ordering::Relaxed)
+    }
+
+    /// How many threads can work at once, as far as is known.
+    pub fn parallelism(&self) -> usize {
+        let first = self.opened.first().and_then(Option::as_ref).map_or(1, |file| file.group_count());
+        self.files.len().saturating_mul(first.max(1)).max(1)
+    }
+
+    pub(super) fn needed(&self) -> &[usize] {
+        &self.needed
+    }
+
+    pub(super) fn found(&self, index: usize) -> Option<&FoundFile> {
+        self.files.get(index)
+    }
+
+    /// The next row group; `None` when all were handed out.
+    pub(super) fn claim(&self) -> Result<Option<Piece>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.failed {
+            return Ok(None);
+        }
+        let claimed = self.next(&mut queue);
+        queue.failed = claimed.is_err();
+        claimed
+    }
+
+    fn next(&self, queue: &mut Queue) -> Result<Option<Piece>> {
+        loop {
+            if let Some((file, groups)) = &mut queue.current {
+                if let Some(group) = groups.pop() {
+                    let batch = queue.next_batch;
+                    queue.next_batch += 1;
+                    return Ok(Some(Piece { batch, file: Arc::clone(file), group }));
+                }
+                queue.current = None;
+            }
+            let index = queue.next_file;
+            let Some(found) = self.files.get(index) else { return Ok(None) };
+            queue.next_file += 1;
+            self.claimed_files.store(queue.next_file as u64, Ordering::Relaxed);
+            if !self.name_may_match(index, found) {
+                continue;
+            }
+            let open = self.open(index, found)?;
+            let mut groups = self.needed_groups(&open);
+            groups.reverse();
+            queue.current = Some((Arc::new(open), groups));
+        }
+    }
+
+    /// Whether a row of the file can satisfy the filter, by its name and the keys of its directories.
+    fn name_may_match(&self, index: usize, found: &FoundFile) -> bool {
+        if let (Some((column, unit)), Some((start, end))) = (self.time, found.time) {
+            let ticks = ticks(unit);
+            let first = start.saturating_mul(ticks);
+            let last = end.map_or(i64::MAX, |end| end.saturating_mul(ticks).saturating_sub(1));
+            if self.filter.intervals(column).within(first, last).is_empty() {
+                return false;
+            }
+        }
+        may_match(&self.filter, &|column, condition| match self.columns.get(column) {
+            Some(ScanColumn::Key(values)) => {
+                values.get(index).is_none_or(|value| constant_may(value.as_ref(), condition))
+            }
+            _ => true,
+        })
+    }
+
+    /// Row groups that can hold rows of the filter.
+    fn needed_groups(&self, open: &OpenFile) -> Vec<usize> {
+        let metadata = open.file.reader.metadata();
+        let groups = open.file.groups().iter().enumerate().filter(|(_, group)| group.rows > 0);
+        let may = |group: usize, rows: u64| {
+            may_match(&self.filter, &|declared, condition| {
+                let column = self.file_column(open, declared);
+                let column = column.filter(|column| column.leaves.len() == 1);
+                let Some(column) = column else { return true };
+                let leaf = open.file.reader.parquet_schema().columns().get(column.leaves.start);
+                let flat =
+                    leaf.is_some_and(|leaf| leaf.path().parts().len() == 1 && leaf.max_rep_level() == 0);
+                let chunk =
+                    metadata.row_groups().get(group).and_then(|g| g.columns().get(column.leaves.start));
+                let Some(chunk) = chunk.filter(|_| flat) else { return true };
+                let bloom_filters = self.options.bloom_filters;
+                GroupColumn { file: &open.file, column, chunk, rows, bloom_filters }.may(condition)
+            })
+        };
+        groups.filter(|(index, group)| may(*index, group.rows)).map(|(index, _)| index).collect()
+    }
+
+    fn file_column<'f>(&self, open: &'f OpenFile, declared: usize) -> Option<&'f super::FileColumn> {
+        let ScanColumn::Data(column) = self.columns.get(declared)? else { return None };
+        let known = open.columns.get(declared).copied().flatten();
+        let index = known.or_else(|| find(&open.file, &column.name, self.options.case_insensitive))?;
+        // What was compared at bind is the declared type; another one's statistics would be in other terms.
+        let raw = self.options.raw_types;
+        open.file.columns().get(index).filter(|found| found.kind.sql(raw) == column.kind.sql(raw))
+    }
+
+    fn open(&self, index: usize, found: &FoundFile) -> Result<OpenFile> {
+        let file = match self.opened.get(index).cloned().flatten() {
+            Some(file) => file,
+            None => {
+                self.files_opened.fetch_add(1, Ordering::Relaxed);
+                Arc::new(ExportFile::open(&found.path, self.fs.as_ref(), self.options.local_time_as_utc)?)
+            }
+        };
+        let mut columns = vec![None; self.columns.len()];
+        for declared in &self.needed {
+            let (Some(slot), Some(ScanColumn::Data(column))) =
+                (columns.get_mut(*declared), self.columns.get(*declared))
+            else {
+                continue;
+            };
+            *slot = column.position(&file, self.options)?;
+        }
+        Ok(OpenFile { index, file, columns })
+    }
+
+    pub(super) fn declared(&self, index: usize) -> Option<&DataColumn> {
+        match self.columns.get(index) {
+            Some(ScanColumn::Data(column)) => Some(column),
+            _ => None,
+        }
+    }
+}
+
+/// The designated timestamp of the scan. Names of files are taken to be about it only if the first file agrees:
+/// directories `year=…` may be of another calendar.
+fn designated(first: &ExportFile, files: &[FoundFile], columns: &[ScanColumn]) -> Option<(usize, TimeUnit)> {
+    let (index, unit) = first.designated()?;
+    let name = &first.columns().get(index)?.name;
+    let declared =
+        columns.iter().position(|c| matches!(c, ScanColumn::Data(column) if column.name == *name))?;
+    let (start, end) = files.first()?.time?;
+    let (min, max) = time_range(first)?;
+    let ticks = ticks(unit);
+    let inside = start.saturating_mul(ticks) <= min && end.is_none_or(|end| max < end.saturating_mul(ticks));
+    inside.then_some((declared, unit))
+}
+
+fn ticks(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Micros => 1_000_000,
+        TimeUnit::Nanos => 1_000_000_000,
+    }
+}
+
+/// Where `file` has the column `name`.
+fn find(file: &ExportFile, name: &str, case_insensitive: bool) -> Option<usize> {
+    let exact = file.columns().iter().position(|column| column.name == name);
+    exact.or_else(|| {
+        let lower = case_insensitive.then(|| name.to_lowercase())?;
+        file.columns().iter().position(|column| column.name.to_lowercase() == lower)
+    })
+}
+
+impl DataColumn {
+    /// Where `file` has the column; `None` where it may lack it.
+    ///
+    /// # Errors
+    /// A column that is missing, or of another type; the error names both files.
+    pub fn position(&self, file: &ExportFile, options: ReadOptions) -> Result<Option<usize>> {
+        let Some(index) = find(file, &self.name, options.case_insensitive) else {
+            if options.allow_missing {
+                return Ok(None);
+            }
+            let lower = self.name.to_lowercase();
+            let other_case = file.columns().iter().find(|c| c.name.to_lowercase() == lower);
+            let hint = match other_case {
+                Some(found) => format!(
+                    "It has \"{}\": set case_insensitive_columns := true to take it for the same self.",
+                    found.name
+                ),
+                None => "Set allow_missing_columns := true, or union_by_name := true, to read NULL there."
+                    .to_owned(),
+            };
+            return Err(Error::invalid_input(format!(
+                "file has no column \"{}\", which \"{}\" has",
+                self.name,
+                self.origin.display()
+            ))
+            .in_file(file.path())
+            .hint(hint));
+        };
+        let found = file.columns().get(index).map(|found| &found.kind);
+        let raw = options.raw_types;
+        let (expected, found) = (self.kind.sql(raw), found.map(|kind| kind.sql(raw)).unwrap_or_default());
+        if expected != found {
+            return Err(Error::invalid_input("column has different types in two files")
+                .expected(format_args!("{expected}, as in \"{}\"", self.origin.display()))
+                .found(found)
+                .in_column(&self.name)
+                .in_file(file.path())
+                .hint("Read the files apart, cast the column, and unite them with UNION ALL BY NAME."));
+        }
+        Ok(Some(index))
+    }
+}
