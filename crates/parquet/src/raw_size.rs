@@ -18,12 +18,21 @@ pub fn array_bytes(array: &ArrayRef) -> u64 {
         DataType::Boolean => rows.div_ceil(8),
         DataType::FixedSizeBinary(width) => rows * (*width).max(0) as u64,
         DataType::Dictionary(..) => rows * VALUE_OVERHEAD,
+        DataType::Utf8 => text_bytes(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => text_bytes(array.as_binary::<i32>().value_offsets()),
         _ => {
             let mut sizes = vec![0; array.len()];
             add_row_bytes(array, &mut sizes);
             sizes.iter().sum()
         }
     }
+}
+
+/// Bytes of all values between these offsets.
+fn text_bytes(offsets: &[i32]) -> u64 {
+    let span = offsets.first().zip(offsets.last());
+    let bytes = span.map_or(0, |(start, end)| offset(*end).saturating_sub(offset(*start)));
+    bytes + offsets.len().saturating_sub(1) as u64 * VALUE_OVERHEAD
 }
 
 /// Bytes of each row of a batch.

@@ -37,6 +37,14 @@ pub fn order<T: PartialOrd>(pages: &[Option<(T, T)>]) -> BoundaryOrder {
     }
 }
 
+/// The first eight bytes as a number that compares as they do; zeros stand for bytes that are not there.
+pub fn head(value: &[u8]) -> u64 {
+    match value.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => value.iter().rev().fold(0, |head, byte| head >> 8 | u64::from(*byte) << 56),
+    }
+}
+
 /// Where a value is cut: its end, or the last character boundary that is near enough.
 fn cut(value: &[u8]) -> usize {
     // A byte inside a character is 0b10xxxxxx.
@@ -87,6 +95,15 @@ mod tests {
         let before_surrogates = format!("{}\u{d7ff}{}", "a".repeat(61), "b".repeat(50)).into_bytes();
         let (upper, _) = upper_bound(&before_surrogates);
         assert!(upper > before_surrogates && std::str::from_utf8(&upper).is_ok());
+    }
+
+    #[test]
+    fn heads_compare_as_values_do() {
+        let values: [&[u8]; 6] = [b"", b"a", b"a\0", b"ab", b"abcdefgh", b"b"];
+        for pair in values.windows(2) {
+            assert!(head(pair[0]) <= head(pair[1]), "{pair:?}");
+        }
+        assert_eq!(head(b"ab"), 0x6162_0000_0000_0000);
     }
 
     #[test]

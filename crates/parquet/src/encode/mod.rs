@@ -5,6 +5,7 @@ mod bounds;
 mod chunk;
 mod codec;
 mod delta;
+mod dictionary;
 mod fixed;
 mod levels;
 mod rle;

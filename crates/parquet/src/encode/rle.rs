@@ -13,6 +13,15 @@ pub fn bit_width(largest: u32) -> u8 {
     (32 - largest.leading_zeros()).max(1) as u8
 }
 
+/// The body of a data page of dictionary keys: their bit width, then they; width 0 where there are none.
+pub fn keys(keys: &[u32]) -> Vec<u8> {
+    let width = keys.iter().copied().max().map_or(0, bit_width);
+    let mut out = Vec::with_capacity(keys.len() * usize::from(width) / 8 + 16);
+    out.push(width);
+    encode(keys, width, &mut out);
+    out
+}
+
 /// Encodes values below `2^width`. No values are a run of no literals: the server's reader does without none.
 pub fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
     if values.is_empty() {

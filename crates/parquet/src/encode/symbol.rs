@@ -157,10 +157,7 @@ impl SymbolEncoder {
         if rows == 0 {
             return Ok(());
         }
-        let width = self.keys.iter().copied().max().map_or(0, rle::bit_width);
-        let mut values = Vec::with_capacity(self.keys.len() * usize::from(width) / 8 + 16);
-        values.push(width);
-        rle::encode(&self.keys, width, &mut values);
+        let values = rle::keys(&self.keys);
         self.chunk.push(Body { rows, nulls, levels, values, encoding: Encoding::RLE_DICTIONARY })?;
         let by_value = |a: &&u32, b: &&u32| self.text(**a).cmp(self.text(**b));
         let bounds = self

@@ -1,9 +1,12 @@
-//! Text and blobs without a dictionary: lengths and bytes, copied once.
+//! Text and blobs.
 //!
 //! ```text
+//! RLE_DICTIONARY            levels | bit width | keys, RLE / bit-packed
 //! DELTA_LENGTH_BYTE_ARRAY   levels | lengths, DELTA_BINARY_PACKED | all bytes
 //! PLAIN                     levels | length (u32), bytes | length, bytes …
 //! ```
+//!
+//! A chunk that begins with a dictionary ends without one when it grows too large: later pages have the other encoding.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -13,20 +16,27 @@ use parquet::data_type::ByteArray;
 use parquet::file::properties::EnabledStatistics;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-use super::bounds::{lower_bound, order, upper_bound};
+use super::bounds::{head, lower_bound, order, upper_bound};
 use super::chunk::{Body, Bounds, ChunkBuilder, Summary};
+use super::dictionary::Dictionary;
 use super::levels::Levels;
-use super::{delta, ColumnEncoder, EncodedChunk};
+use super::{delta, rle, ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::policy::{self, PageSizes, Sample, PAGE_ROWS};
 use crate::schema::Column;
 use crate::Plan;
 
+/// Bytes of a key, give or take.
+const KEY_BYTES: usize = 2;
+
 /// Encodes text and blobs of any Arrow form.
 pub struct TextEncoder {
     chunk: ChunkBuilder,
     encoding: Encoding,
+    dictionary: Option<Dictionary>,
+    /// New values go to the dictionary.
+    in_dictionary: bool,
     statistics: EnabledStatistics,
     page_bytes: usize,
     page: PageInProgress,
@@ -37,6 +47,7 @@ pub struct TextEncoder {
 
 struct PageInProgress {
     levels: Levels,
+    keys: Vec<u32>,
     lengths: Vec<i32>,
     bytes: Vec<u8>,
     range: Range,
@@ -54,20 +65,28 @@ impl TextEncoder {
         let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
         let choice = policy::choose(column, leaf, options, sample);
         let encoding = matches!(choice.encoding, Encoding::PLAIN | Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        flat && leaf.physical_type() == Physical::BYTE_ARRAY && encoding && !choice.dictionary && !bloom
+        flat && leaf.physical_type() == Physical::BYTE_ARRAY && encoding && !bloom
     }
 
     /// An empty chunk.
     pub fn new(column: &Column, plan: &Plan, pages: PageSizes, sample: Sample) -> Result<Self> {
         let leaf =
             column.descr.columns().first().ok_or_else(|| Error::internal("a column without a leaf"))?;
+        let choice = policy::choose(column, leaf, &plan.options, sample);
+        let limit = match choice.keep_dictionary {
+            true => usize::MAX,
+            false => usize::try_from(plan.options.dictionary_page_size).unwrap_or(usize::MAX),
+        };
         Ok(Self {
             chunk: ChunkBuilder::new(column, plan)?,
-            encoding: policy::choose(column, leaf, &plan.options, sample).encoding,
+            encoding: choice.encoding,
+            dictionary: choice.dictionary.then(|| Dictionary::new(limit)),
+            in_dictionary: choice.dictionary,
             statistics: policy::statistics(column, &plan.options),
             page_bytes: pages.bytes,
             page: PageInProgress {
                 levels: Levels::new(column.field.is_nullable()),
+                keys: Vec::new(),
                 lengths: Vec::new(),
                 bytes: Vec::new(),
                 range: Range::default(),
@@ -80,25 +99,48 @@ impl TextEncoder {
 
     fn add<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
         for value in values {
-            let page = &mut self.page;
             match value {
-                Some(value) => {
-                    page.levels.values(1);
-                    let length = i32::try_from(value.len()).map_err(|_| too_long(value.len()))?;
-                    match self.encoding {
-                        Encoding::PLAIN => page.bytes.extend_from_slice(&length.to_le_bytes()),
-                        _ => page.lengths.push(length),
-                    }
-                    page.bytes.extend_from_slice(value);
-                    if self.statistics != EnabledStatistics::None {
-                        page.range.add(value);
-                    }
-                }
-                None => page.levels.nulls(1)?,
+                Some(value) if self.in_dictionary => self.add_key(value)?,
+                Some(value) => self.add_value(value)?,
+                None => self.page.levels.nulls(1)?,
             }
-            if page.bytes.len() >= self.page_bytes || page.levels.rows() == PAGE_ROWS {
+            let page = &self.page;
+            let bytes = page.bytes.len() + page.keys.len() * KEY_BYTES;
+            if bytes >= self.page_bytes || page.levels.rows() == PAGE_ROWS {
                 self.flush()?;
             }
+        }
+        Ok(())
+    }
+
+    fn add_key(&mut self, value: &[u8]) -> Result<()> {
+        let number = self.page_bounds.len() as u32 + 1;
+        let key = self.dictionary.as_mut().and_then(|dictionary| dictionary.key(value, number));
+        let Some(key) = key else {
+            self.flush()?;
+            self.in_dictionary = false;
+            return self.add_value(value);
+        };
+        let page = &mut self.page;
+        page.levels.values(1);
+        page.keys.push(key.key);
+        if key.is_new_in_page && self.statistics != EnabledStatistics::None {
+            page.range.add(value);
+        }
+        Ok(())
+    }
+
+    fn add_value(&mut self, value: &[u8]) -> Result<()> {
+        let page = &mut self.page;
+        let length = i32::try_from(value.len()).map_err(|_| too_long(value.len()))?;
+        page.levels.values(1);
+        match self.encoding {
+            Encoding::PLAIN => page.bytes.extend_from_slice(&length.to_le_bytes()),
+            _ => page.lengths.push(length),
+        }
+        page.bytes.extend_from_slice(value);
+        if self.statistics != EnabledStatistics::None {
+            page.range.add(value);
         }
         Ok(())
     }
@@ -109,7 +151,9 @@ impl TextEncoder {
         if rows == 0 {
             return Ok(());
         }
-        let values = match self.encoding {
+        let encoding = if self.in_dictionary { Encoding::RLE_DICTIONARY } else { self.encoding };
+        let values = match encoding {
+            Encoding::RLE_DICTIONARY => rle::keys(&page.keys),
             Encoding::PLAIN => std::mem::take(&mut page.bytes),
             _ => {
                 let mut values = Vec::with_capacity(page.bytes.len() + page.lengths.len() * 2 + 64);
@@ -118,10 +162,11 @@ impl TextEncoder {
                 values
             }
         };
-        self.chunk.push(Body { rows, nulls, levels, values, encoding: self.encoding })?;
+        self.chunk.push(Body { rows, nulls, levels, values, encoding })?;
         self.nulls += nulls as u64;
         self.page_bounds.push(page.range.bounds());
         self.range.merge(&page.range);
+        page.keys.clear();
         page.lengths.clear();
         page.bytes.clear();
         page.range.clear();
@@ -144,7 +189,7 @@ impl TextEncoder {
         });
         let order = order(&page_bounds);
         Summary {
-            dictionary: None,
+            dictionary: self.dictionary.take().map(Dictionary::into_page),
             statistics,
             page_bounds: (self.statistics == EnabledStatistics::Page).then_some(page_bounds),
             order,
@@ -168,7 +213,9 @@ impl ColumnEncoder for TextEncoder {
 
     fn size(&self) -> u64 {
         let page = &self.page;
-        self.chunk.size() + (page.bytes.len() + page.levels.size() + page.lengths.len()) as u64
+        let dictionary = self.dictionary.as_ref().map_or(0, Dictionary::size);
+        let open = page.bytes.len() + page.levels.size() + page.lengths.len() + page.keys.len() * KEY_BYTES;
+        self.chunk.size() + (dictionary + open) as u64
     }
 
     fn close(mut self: Box<Self>) -> Result<Vec<EncodedChunk>> {
@@ -237,26 +284,9 @@ fn replace(bound: &mut Vec<u8>, value: &[u8]) {
     bound.extend_from_slice(value);
 }
 
-/// The first eight bytes as a number that compares as they do; zeros stand for bytes that are not there.
-fn head(value: &[u8]) -> u64 {
-    match value.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => value.iter().rev().fold(0, |head, byte| head >> 8 | u64::from(*byte) << 56),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn heads_compare_as_values_do() {
-        let values: [&[u8]; 6] = [b"", b"a", b"a\0", b"ab", b"abcdefgh", b"b"];
-        for pair in values.windows(2) {
-            assert!(head(pair[0]) <= head(pair[1]), "{pair:?}");
-        }
-        assert_eq!(head(b"ab"), 0x6162_0000_0000_0000);
-    }
 
     #[test]
     fn the_range_has_the_extremes_of_values_that_begin_alike() {
