@@ -157,3 +157,32 @@ fn a_symbol_column_of_nulls_reads_back() {
     export(&temp.join("a"), &[rows], &hints, options(&[])).unwrap();
     assert_eq!(read_all(&temp.join("a.parquet")).column(0).null_count(), 10);
 }
+
+#[test]
+fn text_leaves_a_dictionary_that_grows_too_large() {
+    use parquet::basic::Encoding;
+    let repeated = (0..30_000).map(|i| (i % 11 != 0).then(|| format!("value number {}", i % 50)));
+    let unique = (0..30_000).map(|i| (i % 7 != 0).then(|| format!("only once {i}")));
+    let text: StringArray = repeated.chain(unique).collect();
+    let rows = batch(vec![("s", Arc::new(text) as ArrayRef)]);
+    for version in ["1", "2"] {
+        let temp = Temp::new();
+        let pairs = [
+            ("dictionary_page_size", 4096.into()),
+            ("data_page_size", 5_000.into()),
+            ("parquet_version", version.into()),
+        ];
+        export(&temp.join("a"), &[rows.clone()], &[], options(&pairs)).unwrap();
+        assert_same(&rows, &read_all(&temp.join("a.parquet")), version);
+        let metadata = metadata(&temp.join("a.parquet"));
+        let chunk = metadata.row_group(0).column(0);
+        let encodings: Vec<Encoding> = chunk.encodings().collect();
+        assert!([Encoding::RLE_DICTIONARY, Encoding::DELTA_LENGTH_BYTE_ARRAY]
+            .iter()
+            .all(|e| encodings.contains(e)));
+        let statistics = chunk.statistics().unwrap();
+        assert_eq!(statistics.min_bytes_opt().unwrap(), b"only once 1");
+        assert_eq!(statistics.max_bytes_opt().unwrap(), b"value number 9");
+        assert_eq!(statistics.null_count_opt(), Some(2728 + 4286));
+    }
+}
