@@ -5,6 +5,7 @@ mod questdb_attach;
 mod questdb_check;
 mod questdb_columns;
 mod questdb_export;
+mod questdb_export_api;
 mod questdb_export_cancel;
 mod questdb_export_log;
 mod questdb_export_query;
@@ -31,6 +32,7 @@ pub fn register(extension: &Extension) -> Result<()> {
     jobs::register(extension)?;
     questdb_export::register(extension, &queue)?;
     questdb_export_query::register(extension, &queue)?;
+    questdb_export_api::register(extension)?;
     questdb_exports::register(extension)?;
     questdb_export_log::register(extension)?;
     questdb_export_cancel::register(extension)?;

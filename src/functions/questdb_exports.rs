@@ -151,13 +151,12 @@ fn row(job: &Arc<Job>) -> Vec<Field> {
 
 /// The export API's `export_result`.
 fn export_result(job: &Job, result: &Summary) -> Vec<(&'static str, Field)> {
-    let as_it_is = if result.path.ends_with('/') { "multi_file" } else { "single_file" };
     vec![
         ("files", Field::Texts(result.files.clone())),
-        ("mode", text(job.description().mode.unwrap_or(as_it_is))),
+        ("mode", text(job.description().mode.unwrap_or(result.mode()))),
         ("num_row_groups", number(result.row_groups)),
         ("average_uncompressed_row_group_size", number(result.average_row_group_bytes)),
-        ("output_prefix", text(&result.path)),
+        ("output_prefix", text(&result.prefix)),
         ("total_row_count", number(result.rows)),
         ("total_uncompressed_byte_size", number(result.uncompressed)),
     ]

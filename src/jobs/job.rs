@@ -51,8 +51,10 @@ pub struct Description {
 /// What a successful export left.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Paths of the files.
+    /// Paths of the files, below the prefix.
     pub files: Vec<String>,
+    /// The directory that holds them.
+    pub prefix: String,
     /// Where they are: the one file, or their directory with a slash behind it; empty when there are none.
     pub path: String,
     /// Row groups of all files.
@@ -68,17 +70,32 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What the files are, when nobody has asked for a mode.
+    pub fn mode(&self) -> &'static str {
+        if self.path.ends_with('/') {
+            "multi_file"
+        } else {
+            "single_file"
+        }
+    }
+
     fn new(result: &ExportResult, destination: &str) -> Self {
         let shown = |file: &FileResult| destination::shown(&file.path.to_string_lossy());
-        let files: Vec<String> = result.files.iter().map(shown).collect();
+        let paths: Vec<String> = result.files.iter().map(shown).collect();
         let directory = format!("{}/", destination.trim_end_matches('/'));
-        let path = match files.as_slice() {
-            [] => String::new(),
-            [only] if !only.starts_with(&directory) => only.clone(),
-            _ => directory,
+        let (prefix, path) = match paths.as_slice() {
+            [] => (directory, String::new()),
+            // One file is the destination itself, or has its name with a suffix.
+            [only] if !only.starts_with(&directory) => (
+                only.rsplit_once('/').map(|(parent, _)| format!("{parent}/")).unwrap_or_default(),
+                only.clone(),
+            ),
+            _ => (directory.clone(), directory),
         };
+        let below = |path: &String| path.strip_prefix(&prefix).unwrap_or(path).to_owned();
         Self {
-            files,
+            files: paths.iter().map(below).collect(),
+            prefix: prefix.strip_suffix('/').unwrap_or(&prefix).to_owned(),
             path,
             row_groups: result.row_groups.len() as u64,
             rows: result.rows,

@@ -10,6 +10,7 @@
 //!
 //! Nothing in here calls DuckDB once a job was made, so that a database can be closed while jobs run.
 
+mod attended;
 mod destination;
 mod file;
 mod id;
@@ -22,10 +23,11 @@ pub mod registry;
 pub mod settings;
 mod sink;
 
+pub use attended::{Attended, EARLY};
 pub use destination::{key, resolved, shown};
 pub use id::JobId;
 pub use job::{Description, Job, Outcome, Summary, View, BY_USER};
-pub use queue::Queue;
+pub use queue::{Queue, Task};
 pub use settings::Settings;
 pub use sink::JobSink;
 

@@ -1,4 +1,5 @@
 """Exports as jobs: in the background, cancelled, at the end of a database, of a process."""
+import json
 import os
 import random
 import re
@@ -83,8 +84,9 @@ def test_rows_and_bytes_are_those_of_the_files(con, tmp_path, options):
     (rows, size, result), = con.execute(
         "SELECT rows, bytes, export_result FROM questdb_exports() WHERE id = ?", [job]).fetchall()
     assert rows == result["total_row_count"] == case.rows
-    assert size == sum(os.path.getsize(file) for file in result["files"])
-    counted = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [result["files"]]).fetchone()
+    files = [os.path.join(result["output_prefix"], file) for file in result["files"]]
+    assert size == sum(os.path.getsize(file) for file in files)
+    counted = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [files]).fetchone()
     assert counted == (case.rows,)
 
 
@@ -447,3 +449,32 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(con, tmp_path):
         assert wait(con, start(con, cases.case("part_day"), tmp_path / "x")) == "finished"
         release.join()
     assert len(log.read_text().splitlines()) == 7
+
+
+def test_the_api_stops_at_an_interrupt(con, tmp_path):
+    request = json.dumps({"export_paths": {"paths": [str(tmp_path / "x")]}})
+    timer = threading.Timer(0.4, con.interrupt)
+    timer.start()
+    with pytest.raises(duckdb.InterruptException):
+        con.execute("FROM questdb_export_api(?, ?)", [request, ENDLESS]).fetchall()
+    (found, message), = con.execute("SELECT status, message FROM questdb_exports() WHERE destination = ?",
+                                    [str(tmp_path / "x")]).fetchall()
+    assert (found, os.listdir(tmp_path)) == ("cancelled", []) and "interrupted" in message
+
+
+def test_the_response_of_the_api_describes_the_files(con, tmp_path):
+    request = {"export_paths": {"paths": [str(tmp_path / "x")], "storage_config": None}, "format": "Parquet",
+               "include_metrics": True, "max_row_groups_per_file": None, "mode": "multi_file", "row_group_size": 2000000,
+               "target_file_size_bytes": 700000}
+    case = cases.case("trades_2m")
+    response = json.loads(con.execute("FROM questdb_export_api(?, ?)", [json.dumps(request), str(case.path)]).fetchone()[0])
+    assert {"code", "data", "exception", "success"} == set(response) and response["success"] and response["code"] == 200
+    result = response["data"]["export_result"]
+    assert result["files"] == sorted(os.listdir(tmp_path / "x")) and len(result["files"]) > 2
+    assert (result["output_prefix"], result["mode"]) == (str(tmp_path / "x"), "multi_file")
+    rows = con.execute("SELECT file_name, row_group_id, any_value(row_group_num_rows), sum(total_uncompressed_size) "
+                       "FROM parquet_metadata(?) GROUP BY ALL", [str(tmp_path / "x" / "*.parquet")]).fetchall()
+    assert result["num_row_groups"] == len(rows) and result["total_row_count"] == case.rows == sum(row[2] for row in rows)
+    assert result["total_uncompressed_byte_size"] == sum(row[3] for row in rows)
+    assert result["average_uncompressed_row_group_size"] == result["total_uncompressed_byte_size"] // len(rows)
+    assert response["data"]["metrics"]["elapsed_time"] > 0

@@ -57,6 +57,28 @@ pub struct Request {
     pub other_timestamp: bool,
 }
 
+/// The arguments of a call.
+#[derive(Default)]
+pub struct Call {
+    /// The table, or the root of its database.
+    pub path: String,
+    /// Where the files go.
+    pub destination: String,
+    /// The table of a database root.
+    pub table_name: Option<String>,
+    /// Columns; all when `None`.
+    pub names: Option<Vec<String>>,
+    /// First timestamp.
+    pub from: Option<Value>,
+    /// First timestamp behind the rows.
+    pub to: Option<Value>,
+    /// On threads of our own, behind the answer.
+    pub background: bool,
+    /// Options of the writer.
+    pub given: Vec<(String, OptionValue)>,
+}
+
+/// Takes the arguments of the SQL function.
 pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
     let path: String = arguments.required("path")?;
     let destination: String = arguments.required("destination")?;
@@ -70,6 +92,12 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
             given.push((name.to_owned(), option_value(context, name, &value)?));
         }
     }
+    check(context, Call { path, destination, table_name, names, from, to, background, given })
+}
+
+/// Checks a call.
+pub fn check(context: &Context, call: Call) -> Result<BindData> {
+    let Call { path, destination, table_name, names, from, to, background, given } = call;
     let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
     log::warn(context, &options.notices)?;
     let table = resolve::table(context, &path, table_name.as_deref())?;

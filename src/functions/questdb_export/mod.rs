@@ -9,7 +9,7 @@
 //!
 //! With `background := true`, init hands the same work to the queue of the database, and the only row says its id.
 
-mod background;
+pub mod background;
 pub mod bind;
 mod columns;
 mod partitions;

@@ -8,10 +8,7 @@ use super::background;
 use super::bind::BindData;
 use super::run::{LocalState, Run};
 use crate::duckdb::listing::Cell;
-use crate::jobs::{registry, Job, Queue};
-
-/// Why a job ends with its statement.
-pub const EARLY: &str = "the statement was interrupted, or needed no more rows";
+use crate::jobs::{registry, Job, Queue, EARLY};
 
 /// What all threads of DuckDB share.
 pub struct GlobalState {

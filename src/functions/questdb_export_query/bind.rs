@@ -61,7 +61,22 @@ pub struct Request {
     pub options: Options,
 }
 
-/// Takes the arguments.
+/// The arguments of a call.
+#[derive(Default)]
+pub struct Call {
+    /// The query.
+    pub sql: String,
+    /// Where the files go.
+    pub destination: String,
+    /// A database root, or nothing.
+    pub root: String,
+    /// On threads of our own, behind the answer.
+    pub background: bool,
+    /// Options of the writer.
+    pub given: Vec<(String, OptionValue)>,
+}
+
+/// Takes the arguments of the SQL function.
 pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
     let sql: String = arguments.required("sql")?;
     let destination: String = arguments.required("destination")?;
@@ -73,6 +88,12 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
             given.push((name.to_owned(), option_value(context, name, &value)?));
         }
     }
+    check(context, Call { sql, destination, root, background, given })
+}
+
+/// Checks a call.
+pub fn check(context: &Context, call: Call) -> Result<BindData> {
+    let Call { sql, destination, root, background, given } = call;
     let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
     log::warn(context, &options.notices)?;
     options.partition_unit.get_or_insert(PartitionUnit::None);

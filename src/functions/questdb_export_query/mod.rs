@@ -7,9 +7,9 @@
 //! exec     hands on what the thread has written, and looks whether the statement was interrupted
 //! ```
 
-mod bind;
-mod run;
-mod state;
+pub mod bind;
+pub mod run;
+pub mod state;
 
 use std::sync::Arc;
 

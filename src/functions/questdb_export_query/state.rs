@@ -4,27 +4,24 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use duckdb_neo::connection::Context;
-use duckdb_neo::error::Error;
 use duckdb_neo::Result;
 
 use super::bind::BindData;
 use super::run::run;
-use crate::duckdb::errors::guard;
 use crate::duckdb::listing::Cell;
 use crate::duckdb::session::check_interrupt;
 use crate::duckdb::vectors::CHUNK_ROWS;
-use crate::functions::questdb_export::state::{answer, EARLY};
-use crate::jobs::{registry, Job, Queue};
+use crate::functions::questdb_export::state::answer;
+use crate::jobs::{registry, Attended, Job, Queue};
 
 /// How often an interrupt is looked for.
-const POLL: Duration = Duration::from_millis(100);
+pub const POLL: Duration = Duration::from_millis(100);
 
-/// What the thread of a statement says.
-type Message = Result<Vec<Vec<Cell>>>;
+/// Result rows of the job's thread.
+type Rows = Vec<Vec<Cell>>;
 
 /// A call that is being executed.
 pub struct GlobalState {
@@ -38,12 +35,11 @@ enum Work {
     Here(Here),
 }
 
-/// An export on a thread that ends with its statement.
+/// An export that the statement waits for.
 struct Here {
-    job: Arc<Job>,
-    messages: Mutex<(Receiver<Message>, VecDeque<Vec<Cell>>)>,
+    attended: Attended,
+    rows: Mutex<(Receiver<Rows>, VecDeque<Vec<Cell>>)>,
     destination: PathBuf,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl GlobalState {
@@ -69,13 +65,13 @@ impl GlobalState {
     /// From 0 to 1.
     pub fn progress(&self) -> f64 {
         match &self.work {
-            Work::Here(here) => here.job.progress() / 100.0,
+            Work::Here(here) => here.attended.job().progress() / 100.0,
             Work::Background(_) => 1.0,
         }
     }
 
     /// The next rows of the result; none at the end.
-    pub fn next(&self, context: &Context) -> Result<Vec<Vec<Cell>>> {
+    pub fn next(&self, context: &Context) -> Result<Rows> {
         match &self.work {
             Work::Here(here) => here.next(context),
             Work::Background(answer) => {
@@ -87,58 +83,37 @@ impl GlobalState {
 
 impl Here {
     fn begin(bound: &BindData, job: Arc<Job>) -> Result<Self> {
-        let (sender, receiver) = channel::<Message>();
-        let (request, of_thread) = (Arc::clone(&bound.request), Arc::clone(&job));
+        let (sender, receiver) = channel();
+        let request = Arc::clone(&bound.request);
         let destination = request.destination.clone();
-        job.queued()?;
-        job.begin();
-        let work = move || {
-            let outcome = guard(|| {
-                run(&request, &of_thread, &mut |rows| {
-                    // Nobody listens when the statement has ended; then the job is cancelled, too.
-                    let _ = sender.send(Ok(rows));
-                })
-            });
-            of_thread.end(outcome.as_ref());
-            if let Err(error) = outcome {
-                let _ = sender.send(Err(error));
-            }
+        let task = move |job: &Arc<Job>| {
+            run(&request, job, &mut |rows| {
+                // Nobody listens when the statement has ended; then the job is cancelled, too.
+                let _ = sender.send(rows);
+            })
         };
-        match Builder::new().name("questdb-export".to_owned()).spawn(work) {
-            Ok(thread) => {
-                let messages = Mutex::new((receiver, VecDeque::new()));
-                Ok(Self { job, messages, destination, thread: Some(thread) })
-            }
-            Err(error) => {
-                let error = Error::invalid_input(format!("cannot start a thread for the export: {error}"));
-                job.end(Err(&error));
-                Err(error)
-            }
-        }
+        let attended = Attended::start(job, Box::new(task))?;
+        Ok(Self { attended, rows: Mutex::new((receiver, VecDeque::new())), destination })
     }
 
-    fn next(&self, context: &Context) -> Result<Vec<Vec<Cell>>> {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let (receiver, ready) = &mut *messages;
+    fn next(&self, context: &Context) -> Result<Rows> {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let (receiver, ready) = &mut *rows;
         while ready.is_empty() {
             match receiver.recv_timeout(POLL) {
-                Ok(rows) => ready.extend(rows?),
+                Ok(rows) => ready.extend(rows),
                 Err(RecvTimeoutError::Timeout) => check_interrupt(context, &self.destination)?,
-                Err(RecvTimeoutError::Disconnected) => break,
+                // The task is over; what it has come to follows.
+                Err(RecvTimeoutError::Disconnected) => match self.attended.wait(POLL) {
+                    Some(outcome) => {
+                        outcome?;
+                        break;
+                    }
+                    None => check_interrupt(context, &self.destination)?,
+                },
             }
         }
         let count = ready.len().min(CHUNK_ROWS);
         Ok(ready.drain(..count).collect())
-    }
-}
-
-impl Drop for Here {
-    fn drop(&mut self) {
-        // No effect after a proper end.
-        self.job.cancel(EARLY);
-        if let Some(thread) = self.thread.take() {
-            // A panic in there was turned into an error.
-            let _ = thread.join();
-        }
     }
 }
