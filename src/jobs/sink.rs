@@ -26,6 +26,10 @@ impl Sink for JobSink {
         self.inner.create(relative)
     }
 
+    fn location(&self, relative: &Path) -> PathBuf {
+        self.inner.location(relative)
+    }
+
     fn is_free(&self, relative: &Path) -> bool {
         self.inner.is_free(relative)
     }

@@ -97,7 +97,7 @@ impl Dataset {
     fn begin_file(&mut self, partition: Partition) -> Result<()> {
         let relative = self.name(&partition);
         let file = self.sink.create(&relative)?;
-        let writer = OutputFile::new(&self.plan, file, relative.clone())?;
+        let writer = OutputFile::new(&self.plan, file, self.sink.location(&relative))?;
         self.files.push(FileResult {
             path: PathBuf::new(),
             partition: partition.name(self.unit),

@@ -70,6 +70,12 @@ impl LocalSink {
         }
     }
 
+    /// Undoes [`Self::put_aside`].
+    fn put_back(&self, path: &Path) {
+        // The error that the caller reports is the one that counts.
+        let _ = fs::rename(self.staging.old().join(path.file_name().unwrap_or_default()), path);
+    }
+
     fn publish_file(&self, relative: &Path) -> Result<PathBuf> {
         let mut target = self.single.clone();
         match self.existing {
@@ -100,7 +106,7 @@ impl LocalSink {
         }
         if self.existing == Existing::Overwrite || !target.exists() {
             self.put_aside(target)?;
-            rename(&self.staging.files(), target)?;
+            rename(&self.staging.files(), target).inspect_err(|_| self.put_back(target))?;
             if self.existing == Existing::Overwrite && &self.single != target {
                 self.put_aside(&self.single)?;
             }
@@ -130,6 +136,10 @@ impl Sink for LocalSink {
         fs::create_dir_all(&parent).map_err(|error| Error::io(&error, "create the directory", &parent))?;
         let file = File::create_new(&path).map_err(|error| Error::io(&error, "create", &path))?;
         Ok(Box::new(LocalFile { file, path, unsynced: 0, syncer: None }))
+    }
+
+    fn location(&self, relative: &Path) -> PathBuf {
+        self.staging.files().join(relative)
     }
 
     fn is_free(&self, relative: &Path) -> bool {

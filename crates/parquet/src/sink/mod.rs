@@ -21,6 +21,11 @@ pub trait Sink: Send {
     /// Creates the file `relative` among the new files.
     fn create(&mut self, relative: &Path) -> Result<Box<dyn SinkFile>>;
 
+    /// Where the file `relative` is while it is written; for messages.
+    fn location(&self, relative: &Path) -> PathBuf {
+        relative.to_owned()
+    }
+
     /// Whether `relative` is free in the destination; asked only when files are appended.
     fn is_free(&self, relative: &Path) -> bool;
 

@@ -9,13 +9,14 @@
 //! ```
 //!
 //! An export that was killed leaves this directory. The next one of the same destination takes the lock of each such directory;
-//! the lock that can be taken has no owner, so its directory is removed.
+//! the lock that can be taken has no owner, so its directory is removed. So is one without a lock: it was killed while it made
+//! or removed the directory, or it is just about to make the lock, and then begins again with another directory.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fs4::FileExt;
+use fs4::{FileExt, TryLockError};
 
 use crate::error::{Error, Result};
 
@@ -44,22 +45,29 @@ impl Staging {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(Error::io(&error, "create the directory", &root)),
             }
-            let path = root.join("lock");
-            let lock = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
-                .map_err(|error| Error::io(&error, "create", &path))?;
-            FileExt::try_lock(&lock)
-                .map_err(|error| Error::io(&std::io::Error::other(error.to_string()), "lock", &path))?;
-            let staging = Self { root, _lock: lock };
-            for directory in [staging.files(), staging.old(), staging.spill()] {
-                fs::create_dir(&directory)
-                    .map_err(|error| Error::io(&error, "create the directory", &directory))?;
+            match Self::furnish(root) {
+                // Another export took it for a dead one's.
+                Err((_, error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => return other.map_err(|(path, error)| Error::io(&error, "create or lock", &path)),
             }
-            return Ok(staging);
         }
+    }
+
+    /// Makes what belongs into the new directory `root`.
+    fn furnish(root: PathBuf) -> std::result::Result<Self, (PathBuf, std::io::Error)> {
+        let path = root.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(|error| (path.clone(), error))?;
+        // Whoever holds it is about to remove it.
+        FileExt::try_lock(&lock).map_err(|error| match error {
+            TryLockError::WouldBlock => (path, std::io::ErrorKind::NotFound.into()),
+            TryLockError::Error(error) => (path, error),
+        })?;
+        let staging = Self { root, _lock: lock };
+        for directory in [staging.files(), staging.old(), staging.spill()] {
+            fs::create_dir(&directory).map_err(|error| (directory, error))?;
+        }
+        Ok(staging)
     }
 
     /// The directory of the new files.
@@ -108,8 +116,7 @@ fn remove_leftovers(parent: &Path, prefix: &str, destination: &Path) {
         }
         let dead = match OpenOptions::new().write(true).open(entry.path().join("lock")) {
             Ok(lock) => FileExt::try_lock(&lock).is_ok(),
-            // Killed between making the directory and the lock, or being made right now: too young to judge.
-            Err(_) => older_than_a_minute(&entry.path()),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
         };
         if dead {
             restore(&entry.path(), destination);
@@ -123,10 +130,4 @@ fn restore(staging: &Path, destination: &Path) {
     if let (Some(name), false) = (destination.file_name(), destination.exists()) {
         let _ = fs::rename(staging.join("old").join(name), destination);
     }
-}
-
-fn older_than_a_minute(path: &Path) -> bool {
-    fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age.as_secs() > 60))
 }

@@ -67,6 +67,16 @@ fn leftovers_of_the_dead_are_removed_and_the_living_kept() {
 }
 
 #[test]
+fn directories_without_a_lock_are_leftovers_too() {
+    let temp = Temp::new();
+    // Killed right after the directory was made, and while it was removed.
+    std::fs::create_dir(temp.join(".a.questdb_export.1.0")).unwrap();
+    std::fs::create_dir_all(temp.join(".a.questdb_export.1.1/old")).unwrap();
+    export(&temp.join("a"), &[numbers(5)], &[], options(&[])).unwrap();
+    assert_eq!(temp.listing(), ["a.parquet"]);
+}
+
+#[test]
 fn what_an_overwrite_put_aside_comes_back_after_a_kill() {
     let temp = Temp::new();
     let dead = temp.join(".a.questdb_export.1.0");
