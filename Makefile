@@ -82,7 +82,7 @@ endef
 test: check_versions lint release debug fixtures ## Run every test, as CI does
 	cargo test --locked --workspace
 	$(PYTEST) tools
-	$(PYTEST) test/python --ignore=test/python/test_live_short.py
+	$(PYTEST) test/python
 	$(SQLLOGIC) --extension build/debug/$(EXTENSION_FILE) $(TESTS)
 	$(SQLLOGIC) --extension build/release/$(EXTENSION_FILE) $(TESTS)
 
@@ -93,7 +93,6 @@ test_debug: debug fixtures ## Run the sqllogictests on the debug build (TESTS=te
 	$(SQLLOGIC) --extension build/debug/$(EXTENSION_FILE) $(TESTS)
 
 test-live: release fixtures ## Test beside a running QuestDB server (LIVE_ARGS='--seconds 600')
-	$(PYTEST) test/python/test_live_short.py
 	$(VENV_PYTHON) test/live/run.py $(LIVE_ARGS)
 
 fixtures: configure ## Unpack test/data to build/fixtures

@@ -75,6 +75,7 @@ class Reader:
         self.con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
         self.con.execute(f"LOAD {text(configuration['extension'])}")
         self.con.execute(f"SET TimeZone = 'UTC'; SET threads = {self.threads}; SET enable_progress_bar = false")
+        self.con.execute("CALL enable_logging(level := 'info')")  # the extension notes restarts there
         self.tables = []
         self.db = None
         self.still = False  # nobody writes: conflicts are failures
@@ -146,11 +147,18 @@ class Reader:
             if report["outcome"] == "conflict" and tries == RETRIES:
                 report |= {"outcome": "failed", "sql": self.sql, "error": f"{tries} conflicts in a row, the last one: {report['error']}"}
             report["seconds"] = round(time.monotonic() - started, 4)
+            report["restarts"] = self.restarts()
             say(report)
             if report["outcome"] == "gone":
                 time.sleep(0.005)
             if report["outcome"] != "conflict" or time.monotonic() > ends:
                 return
+
+    def restarts(self):
+        """Why scans of the last query started again, each time."""
+        found = self.con.execute("SELECT message FROM duckdb_logs WHERE type = 'QuestDB' AND message LIKE '%: restart %'").fetchall()
+        self.con.execute("CALL truncate_duckdb_logs()")
+        return [message.split("first row: ", 1)[-1] for (message,) in found]
 
     def known(self, table):
         """The operation whose effect the next query must see."""

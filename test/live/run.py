@@ -5,9 +5,10 @@ Starts a server on loopback and takes one group of scenarios (writers.py) after 
 writes over HTTP, while processes with DuckDB and the extension query the tables (readers.py) and check every result
 against what must hold (invariants.py). Then the server is read under a checkpoint, and killed while it writes.
 
-An error that says that the query can be run again is no failure: the query is run again, and counted. Nor is a clear
-error about a table that another thread has dropped or renamed. Everything else is one: a wrong row, another error, a
-crash, no answer within 30 seconds, a query that meets a conflict 60 times in a row.
+A scan that starts again by itself is counted; DuckDB's log tells. An error that says that the query can be run again is
+no failure: the query is run again, and counted. Nor is a clear error about a table that another thread has dropped or
+renamed. Everything else is one: a wrong row, another error, a crash, no answer within a minute, a query that meets a
+conflict 60 times in a row.
 
     run.py                                      one minute
     run.py --seconds 600 --seed 7
@@ -57,7 +58,7 @@ SERVER_SETTINGS = {
     "cairo.o3.last.partition.max.splits": 8,  # and soon squashed again
 }
 THREADS = (1, 2)  # of each reader's DuckDB
-SILENCE = 30  # seconds without a word from a reader: it hangs
+SILENCE = 60  # seconds without a word from a reader: it hangs
 SHOWN = 2  # failures of one sort in one scenario that are printed in full
 
 # Few tables at a time, so that many queries meet a commit to the table that they read.
@@ -83,6 +84,7 @@ class Count:
 
     def __init__(self):
         self.outcomes = Counter()
+        self.restarts = self.restarted = 0  # of scans; queries that had one
         self.rows = 0
         self.commits = 0
         self.failures = []
@@ -91,6 +93,8 @@ class Count:
     def add(self, report):
         self.outcomes[report["outcome"]] += 1
         self.rows += report.get("rows", 0)
+        self.restarts += len(report.get("restarts", ()))
+        self.restarted += bool(report.get("restarts"))
         self.slowest = max(self.slowest, report.get("seconds", 0))
 
     @property
@@ -119,9 +123,12 @@ class Results:
             count = self.scenarios[report["scenario"]]
             count.add(report)
             self.kinds[report["end"]].add(report)
+            reasons = [("restart", reason) for reason in report.get("restarts", ())]
             if report["outcome"] in ("conflict", "gone"):
-                words = re.split(r" \((?:table|file)|\n", report["error"])[0].split(": ", 2)[-1]
-                self.errors[report["outcome"], re.sub(r'"[^"]*"|[0-9]+', "…", words)] += 1
+                reasons.append((report["outcome"], report["error"].split(": ", 2)[-1]))
+            for what, text in reasons:
+                words = re.split(r" \(|\n", text)[0]
+                self.errors[what, re.sub(r'"[^"]*"|[0-9]+', "…", words)] += 1
             if report["outcome"] == "failed":
                 self._fail(report["scenario"], report)
 
@@ -148,7 +155,7 @@ class Results:
 
     def table(self):
         """The report; whether all passed."""
-        print(f"\n{'scenario':24}{'commits':>8}{'reads':>8}{'rows':>12}{'conflicts':>11}{'retry rate':>12}{'gone':>7}{'slowest':>9}{'failures':>10}")
+        print(f"\n{'scenario':24}{'commits':>8}{'reads':>8}{'rows':>12}{'restarts':>10}{'conflicts':>11}{'retry rate':>12}{'gone':>7}{'slowest':>9}{'failures':>10}")
         passed = failed = 0
         for name, count in self.scenarios.items():
             if count.outcomes["unsupported"] and not count.failures:
@@ -156,15 +163,17 @@ class Results:
                 continue
             idle = not count.failures and not count.reads
             passed, failed = (passed, failed + 1) if count.failures or idle else (passed + 1, failed)
-            print(f"{name:24}{count.commits:8}{count.reads:8}{count.rows:12,}{count.outcomes['conflict']:11}{count.retry_rate:11.2f}%{count.outcomes['gone']:7}"
+            print(f"{name:24}{count.commits:8}{count.reads:8}{count.rows:12,}{count.restarts:10}{count.outcomes['conflict']:11}{count.retry_rate:11.2f}%{count.outcomes['gone']:7}"
                   f"{count.slowest:8.2f}s{len(count.failures) or ('no reads' if idle else 0):>10}")
-        print(f"\n{'query':12}{'reads':>8}{'conflicts':>11}{'retry rate':>12}{'slowest':>9}")
+        print(f"\n{'query':12}{'reads':>8}{'restarts':>10}{'conflicts':>11}{'retry rate':>12}{'slowest':>9}")
         for name, count in sorted(self.kinds.items()):
             if count.outcomes:
-                print(f"{name:12}{count.reads:8}{count.outcomes['conflict']:11}{count.retry_rate:11.2f}%{count.slowest:8.2f}s")
+                print(f"{name:12}{count.reads:8}{count.restarts:10}{count.outcomes['conflict']:11}{count.retry_rate:11.2f}%{count.slowest:8.2f}s")
         total = sum(count.reads for count in self.scenarios.values())
         conflicts = sum(count.outcomes["conflict"] for count in self.scenarios.values())
+        restarts, restarted = (sum(getattr(count, what) for count in self.scenarios.values()) for what in ("restarts", "restarted"))
         print(f"\n{total} reads, {sum(c.rows for c in self.scenarios.values()):,} rows, {sum(c.commits for c in self.scenarios.values())} commits, "
+              f"{restarts} restarts in {restarted} queries ({100 * restarted / max(1, total + conflicts):.2f} %), "
               f"{conflicts} conflicts ({100 * conflicts / max(1, total + conflicts):.2f} % of the tries), seed {self.seed}")
         for (outcome, error), n in self.errors.most_common(16):
             print(f"{n:8}  {outcome}: {error}")

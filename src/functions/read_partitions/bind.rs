@@ -19,6 +19,10 @@ use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, conflict, test_panic, to_duckdb};
 use crate::functions::resolve;
 
+/// The conflict that no further snapshot settles: the query must be bound again.
+pub const COLUMNS_CHANGED: &str =
+    "The columns of the table have changed: run the query again, or prepare its statement again";
+
 /// A bound scan.
 pub enum Bound {
     /// Of tables.
@@ -177,9 +181,7 @@ impl BindData {
         let same = state.columns.len() == fresh.columns.len()
             && state.columns.iter().zip(&fresh.columns).all(|(a, b)| a.is_declared_like(b));
         if !same {
-            return Err(conflict(
-                "The columns of the table have changed: run the query again, or prepare its statement again",
-            ));
+            return Err(conflict(COLUMNS_CHANGED));
         }
         *state = Arc::clone(&fresh);
         Ok(fresh)

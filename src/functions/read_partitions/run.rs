@@ -8,7 +8,7 @@ use duckdb_neo::Result;
 use questdb_storage::scan::{Damage, Projected, Run, Runs, ScanPlan, Scanner, Start};
 use questdb_storage::Snapshot;
 
-use super::bind::{BindData, BoundState, Execution};
+use super::bind::{BindData, BoundState, Execution, COLUMNS_CHANGED};
 use super::columns::{undeclared, OutputColumn};
 use super::NAME;
 use crate::duckdb::errors::to_duckdb;
@@ -73,7 +73,7 @@ impl Start for Starter<'_> {
     type Error = Error;
 
     fn is_conflict(&self, error: &Error) -> bool {
-        error.code == DuckDBError::DatabaseTransaction
+        error.code == DuckDBError::DatabaseTransaction && error.message != COLUMNS_CHANGED
     }
 
     fn may_renew(&self) -> bool {
