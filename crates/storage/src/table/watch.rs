@@ -226,3 +226,84 @@ fn is_cut(snapshot: &Snapshot, partition: &Partition, next: Option<&PartitionEnt
         None => then.max_timestamp.is_some_and(|max| next.timestamp <= max),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::format::txn::tests::file as txn;
+    use crate::table::table::tests::{meta, MemoryFiles};
+    use crate::table::Table;
+
+    const DAY: i64 = 86_400_000_000;
+    const PARQUET: u64 = 1 << 61;
+
+    /// Four days of 3 rows at transaction 10, the third one a Parquet file; the last row is at the fourth day's noon.
+    fn snapshot() -> Snapshot {
+        let mut files = MemoryFiles::default();
+        files.add("/db/t~1/_meta", meta(true));
+        files.add("/db/t~1/_cv", vec![0; 40]);
+        let mut bytes = txn(10, 3, 9, &[(DAY, 3), (2 * DAY, 3), (3 * DAY, 3 | PARQUET), (4 * DAY, 0)]);
+        bytes[64 + 32..64 + 40].copy_from_slice(&(4 * DAY + DAY / 2).to_le_bytes());
+        files.add("/db/t~1/_txn", bytes);
+        Table::open_with(Path::new("/db/t~1"), Arc::new(files)).unwrap().snapshot().unwrap()
+    }
+
+    /// A change, the partition that was read, how many transactions later, and what must be said about it.
+    type Case = (&'static str, fn(&mut Txn), usize, u64, Option<&'static str>);
+
+    fn cut(now: &mut Txn, index: usize, timestamp: i64) {
+        let piece = PartitionEntry { timestamp, name_txn: Some(12), ..now.partitions[index] };
+        now.partitions.insert(index + 1, piece);
+    }
+
+    fn remove(now: &mut Txn, index: usize) {
+        now.partitions.remove(index);
+    }
+
+    #[test]
+    fn each_rule_tells_what_is_still_good_from_what_is_not() {
+        let cases: &[Case] = &[
+            ("rows appended", |now| now.partitions[3].rows += 9, 3, 5, None),
+            ("another partition replaced", |now| now.partitions[1].name_txn = Some(12), 0, 5, None),
+            ("a new last partition", |now| cut(now, 3, 5 * DAY), 3, 5, None),
+            ("truncated", |now| now.truncate_version += 1, 0, 1, Some("truncated")),
+            ("truncated, Parquet", |now| now.truncate_version += 1, 2, 1, Some("truncated")),
+            ("fewer rows", |now| now.partitions[0].rows -= 1, 0, 5, Some("split")),
+            ("fewer rows, the next transaction", |now| now.partitions[0].rows -= 1, 0, 1, Some("split")),
+            ("a piece cut out", |now| cut(now, 0, DAY + 7), 0, 5, Some("split")),
+            ("a piece cut out of the last", |now| cut(now, 3, 4 * DAY + 7), 3, 5, Some("split")),
+            ("squashed", |now| now.partitions[0].squash_count += 1, 0, 5, Some("squashed")),
+            (
+                "squashed, the next transaction",
+                |now| now.partitions[0].squash_count += 1,
+                0,
+                1,
+                Some("squashed"),
+            ),
+            ("replaced, the next transaction", |now| now.partitions[0].name_txn = Some(11), 0, 1, None),
+            ("replaced", |now| now.partitions[0].name_txn = Some(12), 0, 2, Some("replaced")),
+            ("removed, the next transaction", |now| remove(now, 0), 0, 1, None),
+            ("removed", |now| remove(now, 0), 0, 2, Some("removed")),
+            ("converted, the next transaction", |now| now.partitions[0].parquet = true, 0, 1, None),
+            ("converted", |now| now.partitions[0].parquet = true, 0, 2, Some("replaced")),
+            ("Parquet, grown", |now| now.partitions[2].parquet_size = Some(99), 2, 5, None),
+            ("Parquet, native again", |now| now.partitions[2].parquet = false, 2, 5, None),
+            ("Parquet, removed", |now| remove(now, 2), 2, 5, None),
+        ];
+        let snapshot = snapshot();
+        for (what, change, partition, later, expected) in cases {
+            let mut now = snapshot.txn().clone();
+            now.txn += later;
+            change(&mut now);
+            let verdict = judge(&snapshot, &snapshot.partitions()[*partition], &now);
+            let right = match (verdict, expected) {
+                (Ok(()), None) => true,
+                (Err(found), Some(expected)) => found.contains(expected),
+                _ => false,
+            };
+            assert!(right, "{what}: {verdict:?}, expected {expected:?}");
+        }
+    }
+}
