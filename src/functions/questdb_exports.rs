@@ -129,8 +129,8 @@ fn row(job: &Arc<Job>) -> Vec<Field> {
     let (rows, bytes, _) = job.written();
     let (message, result) = match &view.outcome {
         Some(Outcome::Failed(message) | Outcome::Cancelled(message)) => (Some(message.clone()), None),
-        Some(Outcome::Finished(result)) => (None, Some(result)),
-        None => (None, None),
+        Some(Outcome::Finished(result)) => (view.restarts.clone(), Some(result)),
+        None => (view.restarts.clone(), None),
     };
     vec![
         text(&job.id().to_string()),

@@ -28,6 +28,9 @@ use super::settings::Settings;
 /// What the server writes when a user cancels.
 pub const BY_USER: &str = "cancelled by user";
 
+/// How often an export is started, because a server gets in the way.
+pub const MOST_STARTS: u32 = 5;
+
 /// How long a cancellation waits for files that are being published.
 const MOST_PUBLISHING: Duration = Duration::from_secs(10);
 
@@ -143,6 +146,16 @@ struct State {
     outcome: Option<Outcome>,
     /// Why it was cancelled.
     reason: &'static str,
+    /// Why it began again, each time.
+    restarts: Vec<String>,
+}
+
+impl State {
+    /// That it began again, and why.
+    fn restarts(&self) -> Option<String> {
+        let last = self.restarts.last()?;
+        Some(format!("began again, {} of {} possible times: {last}", self.restarts.len(), MOST_STARTS - 1))
+    }
 }
 
 /// A job as it is at one moment.
@@ -160,6 +173,8 @@ pub struct View {
     pub elapsed: Option<Duration>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// That it began again, and why.
+    pub restarts: Option<String>,
 }
 
 /// An export.
@@ -201,6 +216,7 @@ impl Job {
                 ended: None,
                 outcome: None,
                 reason: BY_USER,
+                restarts: Vec::new(),
             }),
             changed: Condvar::new(),
         })
@@ -268,8 +284,9 @@ impl Job {
         self.sample_memory();
     }
 
-    /// Forgets what was written: the export begins again with a newer state of the table.
-    pub fn begin_again(&self) {
+    /// Forgets what was written: the export begins again with a newer state of the table, because of `error`.
+    pub fn begin_again(&self, error: &Error) {
+        self.state().restarts.push(error.message.clone());
         for counter in [&self.rows, &self.bytes, &self.row_groups, &self.progress] {
             counter.store(0, Ordering::Relaxed);
         }
@@ -297,6 +314,7 @@ impl Job {
             ended: state.ended.map(|(at, _)| at),
             elapsed: elapsed.or_else(|| state.begun.map(|(_, since)| since.elapsed())),
             outcome: state.outcome.clone(),
+            restarts: state.restarts(),
         }
     }
 
@@ -342,7 +360,7 @@ impl Job {
             return Err(questdb_parquet::Error::cancelled());
         }
         state.stage = Stage::Publishing;
-        self.log(&state, Status::Finished, None);
+        self.log(&state, Status::Finished, state.restarts());
         state.phase = if self.description.is_remote { Phase::SendingData } else { Phase::MoveFiles };
         self.log(&state, Status::Started, None);
         Ok(())
@@ -365,7 +383,10 @@ impl Job {
             Err(error) if self.is_cancelled() || error.code == DuckDBError::RuntimeInterrupt => {
                 Outcome::Cancelled(state.reason.to_owned())
             }
-            Err(error) => Outcome::Failed(error.message.clone()),
+            Err(error) => Outcome::Failed(match state.restarts.len() {
+                0 => error.message.clone(),
+                times => format!("{}\nThe export began again {times} times before.", error.message),
+            }),
         };
         self.sample_memory();
         self.over(&mut state, outcome);

@@ -26,7 +26,7 @@ mod sink;
 pub use attended::{Attended, EARLY};
 pub use destination::{key, resolved, shown};
 pub use id::JobId;
-pub use job::{Description, Job, Outcome, Summary, View, BY_USER};
+pub use job::{Description, Job, Outcome, Summary, View, BY_USER, MOST_STARTS};
 pub use queue::{Queue, Task};
 pub use settings::Settings;
 pub use sink::JobSink;

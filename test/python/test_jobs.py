@@ -3,6 +3,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 
 from helpers import cases
 from helpers.cases import text
+from helpers.txn import commit
 
 # Slow enough to be interrupted on any machine: the whole table takes seconds.
 SLOW = "compression := 'brotli', compression_level := 11, row_group_size := 2000"
@@ -478,3 +480,65 @@ def test_the_response_of_the_api_describes_the_files(con, tmp_path):
     assert result["total_uncompressed_byte_size"] == sum(row[3] for row in rows)
     assert result["average_uncompressed_row_group_size"] == result["total_uncompressed_byte_size"] // len(rows)
     assert response["data"]["metrics"]["elapsed_time"] > 0
+
+
+@pytest.fixture
+def table(tmp_path):
+    shutil.copytree(cases.case("trades_2m").path, tmp_path / "table")
+    return tmp_path / "table"
+
+
+def exports_of(table, destination):
+    """The same export by both functions."""
+    one = f"FROM questdb_export({text(table)}, {text(destination)}, background := true, {SLOW}, partition_by := 'none')"
+    # The query is slow, not the writer, whose queue would hide what happens to the rows behind it.
+    query = f"FROM {text(table)} WHERE length(repeat(price::VARCHAR, 3000)) > 0"
+    other = f"FROM questdb_export_query({text(query)}, {text(destination)}, background := true, row_group_size := 2000)"
+    return {"table": one, "query": other}
+
+
+@pytest.mark.parametrize("kind", ["table", "query"])
+def test_a_server_that_gets_in_the_way_makes_a_job_begin_again(con, tmp_path, table, kind):
+    (job, _, _), = con.execute(exports_of(table, tmp_path / "x")[kind]).fetchall()
+    until(lambda: con.execute("SELECT rows FROM questdb_exports() WHERE id = ?", [job]).fetchone()[0] > 0)
+    commit(table, truncations=1)
+    until(lambda: (con.execute("SELECT message FROM questdb_exports() WHERE id = ?", [job]).fetchone()[0] or "").startswith(
+        "began again, 1 of 4 possible times: "))
+    until(lambda: con.execute("SELECT rows FROM questdb_exports() WHERE id = ?", [job]).fetchone()[0] > 0)
+    assert status(con, job) == "running"
+    assert cancel(con, job) == "cancelled" and wait(con, job) == "cancelled"
+    until(lambda: os.listdir(tmp_path) == ["table"])
+
+
+def test_a_job_that_began_again_writes_the_newer_state_and_says_so(con, tmp_path, table):
+    # Fast enough to end, slow enough to be met.
+    call = f"FROM questdb_export({text(table)}, {text(tmp_path / 'x')}, background := true, row_group_size := 10000)"
+    (job, _, _), = con.execute(call).fetchall()
+    until(lambda: con.execute("SELECT rows FROM questdb_exports() WHERE id = ?", [job]).fetchone()[0] > 0)
+    commit(table, truncations=1)
+    assert wait(con, job) == "finished"
+    (message,), = con.execute("SELECT message FROM questdb_export_log() WHERE id = ? AND phase = 'converting_partitions' "
+                              "AND status = 'finished'", [job]).fetchall()
+    assert message.startswith("began again, 1 of 4 possible times: ") and "truncated" in message
+    assert con.execute(f"SELECT count(*) FROM {text(tmp_path / 'x' / '*.parquet')}").fetchone() == (cases.case("trades_2m").rows,)
+
+
+@pytest.mark.parametrize("kind", ["table", "query"])
+def test_a_server_that_never_rests_ends_the_job(con, tmp_path, table, kind):
+    stop = threading.Event()
+
+    def serve():
+        while not stop.wait(0.2):
+            commit(table, truncations=1)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        (job, _, _), = con.execute(exports_of(table, tmp_path / "x")[kind]).fetchall()
+        assert wait(con, job) == "failed"
+    finally:
+        stop.set()
+        server.join()
+    (message,), = con.execute("SELECT message FROM questdb_exports() WHERE id = ?", [job]).fetchall()
+    assert "truncated" in message and message.endswith("\nThe export began again 4 times before.")
+    assert os.listdir(tmp_path) == ["table"]

@@ -10,9 +10,9 @@ use duckdb_neo::Result;
 use questdb_parquet::ExportResult;
 
 use super::bind::Request;
-use super::run::{is_conflict, pause, Run, MOST_STARTS};
+use super::run::{is_conflict, pause, Run};
 use crate::duckdb::errors::{export_error, guard};
-use crate::jobs::Job;
+use crate::jobs::{Job, MOST_STARTS};
 
 /// How often a cancellation is looked for.
 const POLL: Duration = Duration::from_millis(20);
@@ -27,7 +27,7 @@ pub fn run(request: &Request, job: &Arc<Job>) -> Result<ExportResult> {
         starts += 1;
         match attempt(request, job) {
             Err(error) if is_conflict(&error) && starts < MOST_STARTS && !job.is_cancelled() => {
-                job.begin_again();
+                job.begin_again(&error);
                 pause(starts);
             }
             outcome => return outcome,

@@ -20,13 +20,10 @@ use super::paths::Paths;
 use crate::duckdb::errors::{export_error, to_duckdb};
 use crate::duckdb::listing::Cell;
 use crate::duckdb::vectors::CHUNK_ROWS;
-use crate::jobs::{Job, JobSink};
+use crate::jobs::{Job, JobSink, MOST_STARTS};
 
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 32_768;
-
-/// Starts that conflicts may cause.
-pub const MOST_STARTS: u32 = 5;
 
 /// What one thread keeps.
 pub struct LocalState {

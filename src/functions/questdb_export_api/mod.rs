@@ -215,6 +215,6 @@ fn check(context: &Context, call: &Call, request: Request) -> Result<Checked> {
         description: bound.description,
         settings: bound.settings,
         destination: request.destination.clone(),
-        task: Box::new(move |job| questdb_export_query::run::run(&request, job, &mut |_| ())),
+        task: Box::new(move |job| questdb_export_query::run::run(&request, job, None)),
     })
 }

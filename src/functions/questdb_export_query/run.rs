@@ -19,8 +19,8 @@ use crate::duckdb::arrow;
 use crate::duckdb::errors::export_error;
 use crate::duckdb::listing::Cell;
 use crate::functions::questdb_export::paths::Paths;
-use crate::functions::questdb_export::run::{is_conflict, pause, MOST_STARTS};
-use crate::jobs::{Job, JobSink};
+use crate::functions::questdb_export::run::{is_conflict, pause};
+use crate::jobs::{Job, JobSink, MOST_STARTS};
 
 /// Rows of an array: small enough for 2 GiB of text in it.
 const ARRAY_ROWS: usize = 16_384;
@@ -31,19 +31,21 @@ const POLL: Duration = Duration::from_millis(50);
 /// Takes the rows that describe what was written.
 pub type Listener<'a> = &'a mut dyn FnMut(Vec<Vec<Cell>>);
 
-/// Runs the whole export. A server that gets in the way makes it begin again, unless `listener` has heard of rows.
-pub fn run(request: &Request, job: &Arc<Job>, listener: Listener<'_>) -> Result<ExportResult> {
+/// Runs the whole export. A server that gets in the way makes it begin again, unless a `listener` has heard of rows.
+pub fn run(request: &Request, job: &Arc<Job>, mut listener: Option<Listener<'_>>) -> Result<ExportResult> {
     let mut starts = 0;
     let mut heard = false;
     loop {
         starts += 1;
         let outcome = attempt(request, job, &mut |rows| {
-            heard = true;
-            listener(rows);
+            if let Some(listener) = &mut listener {
+                heard = true;
+                listener(rows);
+            }
         });
         match outcome {
             Err(error) if is_conflict(&error) && !heard && starts < MOST_STARTS && !job.is_cancelled() => {
-                job.begin_again();
+                job.begin_again(&error);
                 pause(starts);
             }
             outcome => return outcome,

@@ -49,7 +49,7 @@ impl GlobalState {
         registry::add(&job)?;
         let work = if bound.background {
             let request = Arc::clone(&bound.request);
-            queue.add(&job, Box::new(move |job| run(&request, job, &mut |_| ())))?;
+            queue.add(&job, Box::new(move |job| run(&request, job, None)))?;
             Work::Background(Mutex::new(Some(answer(&job))))
         } else {
             Work::Here(Here::begin(bound, job)?)
@@ -87,10 +87,11 @@ impl Here {
         let request = Arc::clone(&bound.request);
         let destination = request.destination.clone();
         let task = move |job: &Arc<Job>| {
-            run(&request, job, &mut |rows| {
+            let mut listener = |rows| {
                 // Nobody listens when the statement has ended; then the job is cancelled, too.
                 let _ = sender.send(rows);
-            })
+            };
+            run(&request, job, Some(&mut listener))
         };
         let attended = Attended::start(job, Box::new(task))?;
         Ok(Self { attended, rows: Mutex::new((receiver, VecDeque::new())), destination })

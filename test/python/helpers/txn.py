@@ -1,5 +1,7 @@
-"""Changes the partitions that a table's `_txn` lists (docs/format.md §3)."""
+"""Changes a table's `_txn` (docs/format.md §3)."""
 import struct
+
+from . import files
 
 
 def rewrite(table, change):
@@ -26,3 +28,18 @@ def rewrite(table, change):
     struct.pack_into("<i", data, area + 8, 32 * len(entries))
     struct.pack_into("<i", data, start - 4, 32 * len(entries))
     path.write_bytes(data)
+
+
+def commit(table, truncations):
+    """Writes the next transaction to `_txn`: the same rows, and so many more TRUNCATEs or dropped partitions."""
+    path = table / "_txn"
+    data = bytearray(path.read_bytes())
+    txn = files.txn(table)
+    offset, symbols, partitions = struct.unpack_from("<3i", data, 8 + 24 * (txn % 2))
+    record = bytearray(data[offset:offset + 136 + symbols + partitions])
+    struct.pack_into("<q", record, 0, txn + 1)
+    struct.pack_into("<q", record, 72, struct.unpack_from("<q", record, 72)[0] + truncations)
+    struct.pack_into("<3i", data, 8 + 24 * ((txn + 1) % 2), len(data), symbols, partitions)
+    struct.pack_into("<q", data, 0, txn + 1)
+    with open(path, "r+b") as file:  # the same file, as the server does
+        file.write(data + record)
