@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::ArrayRef;
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
+use questdb_parquet::encode::copied::{self, Source};
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::{Format, PartitionUnit};
 use questdb_parquet::sink::LocalSink;
-use questdb_parquet::{Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult};
+use questdb_parquet::{
+    EncodedRowGroup, Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult,
+};
+use questdb_storage::parquet::RawChunk;
 use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
 
 use super::bind::Request;
@@ -214,6 +218,9 @@ impl Run {
         writer: &OrderedWriter,
         partitions: &[Partition],
     ) -> Result<()> {
+        if let Some(group) = self.copy(local, plan, partitions)? {
+            return writer.push(number, group).map_err(export_error);
+        }
         let mut encoder: Option<RowGroupEncoder> = None;
         while let Some(chunk) = local.reader.chunk_of_morsel(BATCH_ROWS).map_err(to_duckdb)? {
             plan.control.check().map_err(export_error)?;
@@ -229,6 +236,29 @@ impl Run {
             None => writer.skip(number),
         }
         .map_err(export_error)
+    }
+
+    /// The row group as the source's own, if it is one.
+    fn copy(
+        &self,
+        local: &mut LocalState,
+        plan: &Plan,
+        partitions: &[Partition],
+    ) -> Result<Option<EncodedRowGroup>> {
+        if !copied::is_allowed(&plan.options) {
+            return Ok(None);
+        }
+        let wanted = |index: usize, chunk: &_| copied::is_copy(plan, index, chunk);
+        let Some((table, group)) = local.reader.raw_group(wanted).map_err(to_duckdb)? else {
+            return Ok(None);
+        };
+        let chunks = group.chunks.into_iter().enumerate().map(|(index, chunk)| {
+            let RawChunk { metadata, start, bytes, column_index, offset_index } = chunk;
+            copied::chunk(plan, index, Source { metadata, start, bytes, column_index, offset_index })
+        });
+        let chunks = chunks.collect::<questdb_parquet::Result<_>>().map_err(export_error)?;
+        let partition = partitions.get(table).copied().unwrap_or_default();
+        Ok(Some(EncodedRowGroup { rows: group.rows, partition, chunks }))
     }
 
     /// Reads until a row group is written; `false` at the end.

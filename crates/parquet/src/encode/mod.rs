@@ -4,6 +4,7 @@ mod arrow;
 mod bounds;
 mod chunk;
 mod codec;
+pub mod copied;
 mod delta;
 mod dictionary;
 mod fixed;

@@ -201,6 +201,8 @@ pub struct Options {
     pub field_ids: FieldIds,
     /// `sorted`; `None` when not said.
     pub sorted: Option<Vec<SortedBy>>,
+    /// `copy_row_groups`.
+    pub copy_row_groups: bool,
     /// `include_metrics`.
     pub include_metrics: bool,
     /// `overwrite`, `overwrite_or_ignore`, `append`.
@@ -241,6 +243,7 @@ impl Default for Options {
             kv_metadata: Vec::new(),
             field_ids: FieldIds::default(),
             sorted: None,
+            copy_row_groups: true,
             include_metrics: false,
             existing: Existing::default(),
             root_name: "schema".to_owned(),

@@ -208,6 +208,7 @@ fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Opt
         kv_metadata: kv_metadata(given)?,
         field_ids: field_ids(given)?,
         sorted: given.names("sorted").map(|names| names.iter().map(|name| sorted_by(name)).collect()),
+        copy_row_groups: given.bool("copy_row_groups").unwrap_or(true),
         include_metrics: given.bool("include_metrics").unwrap_or(false),
         existing: existing(given)?,
         root_name: given.text("root_name").unwrap_or(default.root_name),

@@ -143,6 +143,7 @@ pub static TABLE: &[Spec] = &[
     spec("field_ids", &[], Kind::Pairs, "the table's own", "Field ids of columns: `{'ts': 0}`. `auto` numbers all columns from 0, `none` writes none."),
     spec("sorted", &["sorting_columns"], Kind::Names, "the designated timestamp", "Columns that the rows are promised to be sorted by; `-` before a name means descending. Goes to `sorting_columns`; nothing is sorted."),
     spec("format", &[], Kind::Choice(&["parquet", "jsonl"]), "parquet", "`jsonl`: one JSON object for each row, values as DuckDB's `COPY … (FORMAT json)` renders them. Of the other options it takes `compression_codec` (uncompressed, which is its default, gzip, zstd), `compression_level`, and those on row groups (here: blocks of lines), files, partitions and the destination. COPY has the format `questdb_jsonl` instead."),
+    spec("copy_row_groups", &[], Kind::Bool, "true", "Row groups of a table's Parquet partitions are copied as they are where rows, types, codec and the other options allow; false: everything is encoded anew. Tables only."),
     spec("include_metrics", &[], Kind::Bool, "false", "Elapsed time and peak memory in the result."),
     spec("storage", &[], Kind::Pairs, "none", "Object storage: `{type, bucket, credentials, options}`. Not written yet."),
     spec("overwrite", &[], Kind::Bool, "false", "Replaces the destination: files that were there before are gone."),

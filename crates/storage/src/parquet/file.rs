@@ -150,7 +150,7 @@ impl ParquetFile {
 
     /// The bytes of a column chunk. The footer gives no dictionary page offset: the data pages' offset is then that of
     /// the dictionary page (docs/format.md §9.2).
-    fn read_chunk(&self, chunk: &ColumnChunkMetaData, buffer: Vec<u8>) -> Result<Stretch> {
+    pub(super) fn read_chunk(&self, chunk: &ColumnChunkMetaData, buffer: Vec<u8>) -> Result<Stretch> {
         let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
         let (start, len) = (
             u64::try_from(start).unwrap_or(u64::MAX),

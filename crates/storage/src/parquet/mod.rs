@@ -7,6 +7,7 @@
 //!     chunk    a column chunk's bytes → an Arrow array (panics of the decoder become errors)
 //!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
 //!     cache    what one thread has decoded: one row group per column
+//!     raw      column chunks as they are, for exports that copy them
 //!     pruning  statistics and bloom filters of a row group
 //! ```
 //!
@@ -20,6 +21,7 @@ mod file;
 mod footer;
 mod pages;
 mod pruning;
+mod raw;
 
 pub(crate) use cache::GroupCache;
 pub(crate) use chunk::{guarded, Stretch};
@@ -28,3 +30,4 @@ pub use file::{ParquetFile, RowGroup};
 pub(crate) use footer::{noted_columns, read as read_footer};
 pub(crate) use pages::check as check_pages;
 pub(crate) use pruning::{range as quest_range, Range, LARGEST_BLOOM_FILTER};
+pub use raw::{RawChunk, RawGroup};

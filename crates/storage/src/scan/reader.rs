@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ::parquet::file::metadata::ColumnChunkMetaData;
+
 use super::compiled::CompiledFilter;
 use super::morsel::{Buffers, Chunk, Morsel, Part, Piece, RowSet};
 use super::needed::narrow;
@@ -9,6 +11,7 @@ use super::plan::Projected;
 use super::scanner::Scanner;
 use super::window::{FilterWindow, Mask, WINDOW};
 use crate::error::{Error, Result};
+use crate::parquet::RawGroup;
 use crate::types::ColumnSink;
 
 /// Windows in a row that may pass without a match before a chunk is returned all the same, so that the
@@ -146,6 +149,53 @@ impl Reader {
     fn test(&mut self, filter: &CompiledFilter, morsel: &Morsel, raw: bool, rows: &RowSet) -> Result<Mask> {
         let Some(piece) = morsel.pieces.get(self.piece) else { return Ok([0; WINDOW / 64]) };
         filter.evaluate(&piece.partition, raw, rows, &mut self.window, &mut self.buffers)
+    }
+
+    /// The present morsel as the column chunks that its rows are, if they are a whole row group of a Parquet partition
+    /// whose chunks are all `wanted` (asked with the position in the projection), after the position of its table. The morsel is used up then.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Conflict`] when a server has changed the partition; files that are damaged.
+    pub fn raw_group(
+        &mut self,
+        wanted: impl Fn(usize, &ColumnChunkMetaData) -> bool,
+    ) -> Result<Option<(usize, RawGroup)>> {
+        let Some([piece]) = self.morsel.as_ref().map(|morsel| morsel.pieces.as_slice()) else {
+            return Ok(None);
+        };
+        let (Some(file), RowSet::Range(rows), None) =
+            (piece.partition.parquet()?, &piece.part.rows, &piece.part.narrow)
+        else {
+            return Ok(None);
+        };
+        let (position, group) = file.group_of(rows.start)?;
+        if group.first_row != rows.start || group.rows != rows.end.saturating_sub(rows.start) {
+            return Ok(None);
+        }
+        let projection = &self.scanner.table(piece.partition.table)?.plan.projection;
+        let mut columns = Vec::with_capacity(projection.len());
+        for (index, projected) in projection.iter().enumerate() {
+            match projected {
+                Projected::Column(column)
+                    if file.chunk_metadata(*column, position).is_some_and(|chunk| wanted(index, chunk)) =>
+                {
+                    columns.push(*column);
+                }
+                _ => return Ok(None),
+            }
+        }
+        let read = |column: usize| {
+            let name = piece.partition.snapshot.columns().get(column).map_or("", |column| &column.name);
+            let place = |e: Error| piece.partition.place(e.in_column(name).in_file(file.source().path()));
+            let chunk = file.raw_chunk(column, position).map_err(place);
+            chunk.map_err(|e| piece.partition.snapshot.explain(e, Some(&piece.partition.partition)))
+        };
+        let chunks = columns.into_iter().map(read).collect::<Result<Option<Vec<_>>>>()?;
+        let Some(chunks) = chunks else { return Ok(None) };
+        piece.partition.check()?;
+        let table = piece.partition.table;
+        self.morsel = None;
+        Ok(Some((table, RawGroup { rows: group.rows, chunks })))
     }
 
     /// Whether the columns of `chunk` that were read belong to the snapshot: to be asked after reading the
