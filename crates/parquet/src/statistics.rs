@@ -1,5 +1,6 @@
-//! Statistics of floating-point chunks in the form that every reader understands: no NaN, and a zero bound counts for both
-//! zeros, because −0.0 = 0.0 in SQL but not in bytes.
+//! Statistics of the library's chunks, corrected. Floating-point bounds in the form that every reader understands: no NaN, and a
+//! zero bound counts for both zeros, because −0.0 = 0.0 in SQL but not in bytes. No column index that calls a page of values a
+//! page of NULLs.
 
 use parquet::basic::Type as Physical;
 use parquet::column::writer::ColumnCloseResult;
@@ -45,8 +46,11 @@ macro_rules! float {
 float!(f32);
 float!(f64);
 
-/// Corrects the statistics and the column index of a chunk; other types stay as they are.
+/// Corrects the statistics and the column index of a chunk.
 pub fn correct(close: &mut ColumnCloseResult) -> Result<()> {
+    if close.column_index.as_ref().is_some_and(|index| may_hide_values(close, index)) {
+        close.column_index = None;
+    }
     match close.metadata.column_type() {
         Physical::FLOAT | Physical::DOUBLE => {}
         _ => return Ok(()),
@@ -75,6 +79,21 @@ pub fn correct(close: &mut ColumnCloseResult) -> Result<()> {
         };
     }
     Ok(())
+}
+
+/// Whether a page of a repeated column is called one of NULLs and may hold a value: the library compares the number of NULLs, of
+/// which a row can have several, with that of rows.
+fn may_hide_values(close: &ColumnCloseResult, index: &ColumnIndexMetaData) -> bool {
+    let descr = close.metadata.column_descr();
+    if descr.max_rep_level() == 0 {
+        return false;
+    }
+    let deepest = usize::try_from(descr.max_def_level()).unwrap_or_default();
+    let pages = usize::try_from(index.num_pages()).unwrap_or_default();
+    (0..pages).filter(|page| index.is_null_page(*page)).any(|page| {
+        let levels = index.definition_level_histogram(page);
+        levels.and_then(|counts| counts.get(deepest)).is_none_or(|values| *values > 0)
+    })
 }
 
 /// The same index with corrected bounds; none when a page has values but no bounds, which the format cannot say.

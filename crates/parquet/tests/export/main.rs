@@ -15,3 +15,4 @@ mod random;
 mod row_groups;
 mod statistics;
 mod support;
+mod truthful;

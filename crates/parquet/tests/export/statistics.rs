@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{
-    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
-    UInt32Array,
+    ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int32Array, Int64Array, ListArray, StringArray,
+    TimestampMicrosecondArray, UInt32Array,
 };
 use parquet::basic::{ColumnOrder, Encoding};
 use parquet::column::page::Page;
@@ -14,6 +14,7 @@ use parquet::file::statistics::Statistics;
 use questdb_parquet::ColumnHint;
 
 use crate::support::*;
+use crate::truthful;
 
 fn double_bounds(values: Vec<Option<f64>>) -> Option<(f64, f64)> {
     let temp = Temp::new();
@@ -60,6 +61,29 @@ fn unsigned_and_long_text_bounds_hold() {
     let (min, max) = bytes(1);
     assert_eq!(min.unwrap(), b"b");
     assert!(max.is_none_or(|max| max >= long.into_bytes()));
+}
+
+#[test]
+fn a_page_with_as_many_nulls_as_rows_is_no_page_of_nulls() {
+    let temp = Temp::new();
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([None, Some(vec![None, Some(7)]), None]);
+    export(&temp.join("a"), &[batch(vec![("x", Arc::new(lists) as ArrayRef)])], &[], options(&[])).unwrap();
+    assert_eq!(truthful::check(&temp.join("a.parquet"), "lists").bounds, 1);
+}
+
+#[test]
+fn decimals_compare_as_numbers() {
+    for precision in [5, 16, 38] {
+        let temp = Temp::new();
+        let values = Decimal128Array::from(vec![Some(-7), None, Some(2), Some(-30_000)]);
+        let values = values.with_precision_and_scale(precision, 2).unwrap();
+        let hint = ColumnHint { questdb_type: Some(30), ..ColumnHint::default() };
+        let hints = if precision == 5 { vec![hint] } else { Vec::new() };
+        let rows = batch(vec![("x", Arc::new(values) as ArrayRef)]);
+        export(&temp.join("a"), &[rows], &hints, options(&[])).unwrap();
+        let checked = truthful::check(&temp.join("a.parquet"), &format!("precision {precision}"));
+        assert_eq!((checked.bounds, checked.pages), (1, 1));
+    }
 }
 
 #[test]
