@@ -1,6 +1,7 @@
 //! The thin layer over DuckDB's extension API: a new DuckDB release is a change in here.
 
 pub mod arguments;
+pub mod arrays;
 #[allow(unsafe_code)]
 pub mod arrow;
 #[allow(unsafe_code)]

@@ -187,6 +187,12 @@ impl VectorSink<'_> {
         Ok(unsafe { slice::from_raw_parts_mut(self.data.cast::<T>().add(self.rows), n) })
     }
 
+    /// Says that `nulls` of the last `n` rows, counted from the first of these, are NULL.
+    pub fn mark_nulls(&mut self, n: usize, nulls: impl Iterator<Item = usize>) {
+        let first = self.rows.saturating_sub(n);
+        nulls.for_each(|row| self.state.nulls.set(first + row));
+    }
+
     fn take_local_nulls(&mut self) {
         let state = &mut *self.state;
         state.local.iter().for_each(|row| state.nulls.set(self.rows + row));

@@ -117,16 +117,21 @@ impl TableFunctionCallbacks for ReadPartitions {
 
     fn init_local_state(
         &self,
-        _bound: &Self::BindData,
+        bound: &Self::BindData,
         global: Option<&Self::GlobalState>,
         _context: &Context,
         _columns: InitColumnData<'_>,
     ) -> Result<Option<Self::LocalState>> {
         guard(|| {
-            Ok(global.map(|global| match global {
-                Global::Tables(global) => Local::Tables(Box::new(LocalState::new(global.run()))),
-                Global::Files(global) => Local::Files(Box::new(FilesLocal::new(global))),
-            }))
+            Ok(match (bound, global) {
+                (Bound::Tables(_), Some(Global::Tables(global))) => {
+                    Some(Local::Tables(Box::new(LocalState::new(global.run()))))
+                }
+                (Bound::Files(bound), Some(Global::Files(global))) => {
+                    Some(Local::Files(Box::new(FilesLocal::new(bound, global))))
+                }
+                _ => None,
+            })
         })
     }
 
@@ -145,9 +150,7 @@ impl TableFunctionCallbacks for ReadPartitions {
                 (Bound::Tables(bound), Some(Global::Tables(global)), Some(Local::Tables(local))) => {
                     (bound, global, local)
                 }
-                (Bound::Files(bound), _, Some(Local::Files(local))) => {
-                    return local.fill(bound, context, &output)
-                }
+                (Bound::Files(_), _, Some(Local::Files(local))) => return local.fill(context, &output),
                 _ => return Ok(()),
             };
             loop {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use ::parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use ::parquet::schema::types::ColumnDescPtr;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
 
-use super::leaf::{self, Leaves, Plain};
+use super::leaf::{self, Convert, Leaves, Plain};
 use super::schema::{self, Readable};
 use crate::error::{Error, Result};
 use crate::parquet::{fits, guarded, noted_columns, read_footer, wanted_type};
@@ -72,6 +72,21 @@ impl ColumnKind {
         }
     }
 
+    /// Whether its values are text as it is stored.
+    pub(super) fn is_text(&self) -> bool {
+        match self {
+            Self::Quest(column_type) => {
+                matches!(column_type, ColumnType::Symbol | ColumnType::Varchar | ColumnType::String)
+            }
+            Self::Plain(plain) => {
+                plain.convert == Convert::Same
+                    && plain.field.data_type() == &DataType::Utf8View
+                    && plain.sql == "VARCHAR"
+            }
+            Self::Refused(_) => false,
+        }
+    }
+
     /// The type of constants that it is compared with; `None` when a filter on it tells nothing.
     pub fn comparable(&self, raw: bool) -> Option<ValueType> {
         match self {
@@ -100,6 +115,22 @@ impl ExportFile {
         let groups = row_groups(&metadata)?;
         let (reader, columns) = columns(metadata, local_time_as_utc)?;
         Ok(Self { source, reader, columns, groups })
+    }
+
+    /// The decoder's instructions with the text columns `roots` as dictionaries.
+    pub(super) fn with_dictionaries(&self, roots: &[usize]) -> Result<ArrowReaderMetadata> {
+        if roots.is_empty() {
+            return Ok(self.reader.clone());
+        }
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let changed = |(root, field): (usize, &FieldRef)| match roots.contains(&root) {
+            true => Arc::new(field.as_ref().clone().with_data_type(dictionary.clone())),
+            false => Arc::clone(field),
+        };
+        let fields: Vec<FieldRef> = self.reader.schema().fields().iter().enumerate().map(changed).collect();
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let options = options.with_schema(Arc::new(Schema::new(fields)));
+        guarded("schema", || ArrowReaderMetadata::try_new(Arc::clone(self.reader.metadata()), options))
     }
 
     /// The columns, in the file's order.
@@ -187,7 +218,12 @@ fn columns(
             noted.get(root).filter(|noted| refused.is_none() && fits(noted.column_type, field.data_type()));
         let (kind, field) = match (noted, refused) {
             (Some(noted), _) => {
-                let wanted = wanted_type(noted.column_type, field.data_type());
+                // Symbols are text that may have a dictionary, like any other.
+                let column_type = match noted.column_type {
+                    ColumnType::Symbol => ColumnType::Varchar,
+                    other => other,
+                };
+                let wanted = wanted_type(column_type, field.data_type());
                 let field = field.as_ref().clone();
                 let field =
                     wanted.map_or_else(|| field.clone(), |wanted| field.clone().with_data_type(wanted));

@@ -1,5 +1,6 @@
 //! One thread's part of a scan: a row group is decoded in blocks, a block is handed out in chunks.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -9,6 +10,7 @@ use ::parquet::file::reader::{ChunkReader, Length};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
 use bytes::{Buf, Bytes};
 
 use super::convert::convert;
@@ -18,7 +20,10 @@ use super::FoundFile;
 use crate::error::{Error, Result};
 use crate::format::symbol_table::SymbolTable;
 use crate::parquet::{check_pages, guarded, GroupColumn, Stretch};
-use crate::types::{ColumnSink, ColumnType, Rows, Scratch};
+use crate::types::{ColumnSink, ColumnType, Rows, Scratch, ValueType};
+
+/// Text is handed out by its dictionary when each entry stands in so many rows at least.
+const LEAST_REPETITION: u64 = 4;
 
 /// Turns row groups into chunks of at most a given number of rows.
 #[derive(Debug)]
@@ -84,12 +89,24 @@ pub struct FileChunk {
 /// Where the values of a column are.
 #[derive(Debug)]
 pub enum Values {
-    /// To be read into a sink.
-    Sink,
+    /// To be read into a sink for values of this type.
+    Sink(ValueType),
     /// An array of the chunk's rows.
     Array(ArrayRef),
     /// The file does not have the column: NULL in every row.
     Missing,
+}
+
+impl BlockColumn {
+    fn quest(
+        column_type: ColumnType,
+        array: &ArrayRef,
+        table: Option<Arc<SymbolTable>>,
+        path: &Path,
+    ) -> Result<Self> {
+        GroupColumn::new(column_type, false, array, table, path)
+            .map(|column| Self::Quest(column_type, column))
+    }
 }
 
 impl FileChunk {
@@ -168,7 +185,10 @@ impl FileReader {
     /// The values of the declared column `column` in `chunk`, which must be the last one.
     pub fn values(&self, chunk: &FileChunk, column: usize) -> Result<Values> {
         match self.column(column) {
-            Some(BlockColumn::Quest(..)) => Ok(Values::Sink),
+            Some(BlockColumn::Quest(column_type, _)) => {
+                let value_type = column_type.value_type(self.scan.options.raw_types);
+                Ok(Values::Sink(value_type.unwrap_or(ValueType::Blob)))
+            }
             Some(BlockColumn::Plain(array)) if chunk.start.saturating_add(chunk.rows) <= array.len() => {
                 Ok(Values::Array(array.slice(chunk.start, chunk.rows)))
             }
@@ -259,14 +279,16 @@ impl Group {
             let Some(column) = column.and_then(|index| file.file.columns().get(index)) else { continue };
             let place = |e: Error| e.in_column(&column.name);
             let decoded = match &column.kind {
+                kind if kind.is_text() && matches!(array.data_type(), DataType::Dictionary(..)) => {
+                    let table = symbol_table(symbols, *declared, array).map_err(place)?;
+                    BlockColumn::quest(ColumnType::Symbol, array, Some(table), file.file.path())
+                        .map_err(place)?
+                }
+                ColumnKind::Quest(ColumnType::Symbol) => {
+                    BlockColumn::quest(ColumnType::Varchar, array, None, file.file.path()).map_err(place)?
+                }
                 ColumnKind::Quest(column_type) => {
-                    let table = match column_type {
-                        ColumnType::Symbol => Some(symbol_table(symbols, *declared, array).map_err(place)?),
-                        _ => None,
-                    };
-                    let path = file.file.path();
-                    let column = GroupColumn::new(*column_type, false, array, table, path).map_err(place)?;
-                    BlockColumn::Quest(*column_type, column)
+                    BlockColumn::quest(*column_type, array, None, file.file.path()).map_err(place)?
                 }
                 ColumnKind::Plain(plain) => BlockColumn::Plain(
                     convert(array, &plain.convert, plain.field.data_type()).map_err(place)?,
@@ -318,6 +340,7 @@ fn decoder(
     let absent = || Error::corrupt("row group lacks column chunks", "one for each column", "fewer");
     let group = metadata.row_groups().get(piece.group).ok_or_else(absent)?;
     let mut parts = Vec::new();
+    let mut dictionaries = Vec::new();
     for (_, root) in wanted {
         let Some(column) = file.columns().iter().find(|column| column.root == *root) else { continue };
         for leaf in column.leaves.clone() {
@@ -336,7 +359,13 @@ fn decoder(
                 .columns()
                 .get(leaf)
                 .is_some_and(|leaf| leaf.max_rep_level() == 0);
-            check_pages(&stretch.bytes, flat.then_some(rows)).map_err(|e| place(e.shift_offset(start)))?;
+            let pages = check_pages(&stretch.bytes, flat.then_some(rows))
+                .map_err(|e| place(e.shift_offset(start)))?;
+            let repeats =
+                pages.dictionary.is_some_and(|entries| entries.saturating_mul(LEAST_REPETITION) <= rows);
+            if flat && repeats && column.kind.is_text() {
+                dictionaries.push(*root);
+            }
             parts.push(stretch);
         }
     }
@@ -345,8 +374,9 @@ fn decoder(
     let roots = wanted.iter().map(|(_, root)| *root);
     let mask = ProjectionMask::roots(file.reader.parquet_schema(), roots);
     let batch = usize::try_from(rows).unwrap_or(usize::MAX).min(block_rows).max(1);
+    let reader = file.with_dictionaries(&dictionaries)?;
     guarded("row group", || {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, file.reader.clone())
+        ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, reader)
             .with_projection(mask)
             .with_row_groups(vec![piece.group])
             .with_batch_size(batch)

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! page header (Thrift compact protocol)
-//!   1 type  2 uncompressed size  3 compressed size  5 data page { 1 values }  7 dictionary { 1 values }
-//!   8 data page v2 { 1 values  2 nulls  3 rows }
+//!   1 type  2 uncompressed size  3 compressed size  5 data page { 1 values  2 encoding }  7 dictionary { 1 values }
+//!   8 data page v2 { 1 values  2 nulls  3 rows  4 encoding }
 //! ```
 
 use crate::error::{Error, Result};
@@ -23,11 +23,25 @@ struct Header {
     compressed: i64,
     /// Values of a data page or a dictionary.
     values: i64,
+    /// Encoding of a data page.
+    encoding: Option<i64>,
+    is_dictionary: bool,
+}
+
+/// Encodings whose values are ids of a dictionary.
+const DICTIONARY_ENCODINGS: [i64; 2] = [2, 8];
+
+/// What the pages of a chunk have in common.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pages {
+    /// Entries of the dictionary, if all values are in it.
+    pub(crate) dictionary: Option<u64>,
 }
 
 /// Walks the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).
-pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<()> {
+pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<Pages> {
     let mut at = 0usize;
+    let (mut entries, mut all_in_dictionary) = (None, true);
     while at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();
         let mut reader = Thrift { bytes: rest, at: 0 };
@@ -49,9 +63,13 @@ pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<()> {
         if !u64::try_from(header.values).is_ok_and(|values| values <= most) {
             return Err(place(impossible("number of values", format!("0 to {most}"), header.values)));
         }
+        if header.is_dictionary {
+            entries = Some(header.values.unsigned_abs());
+        }
+        all_in_dictionary &= header.encoding.is_none_or(|encoding| DICTIONARY_ENCODINGS.contains(&encoding));
         at += reader.at + compressed as usize;
     }
-    Ok(())
+    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary) })
 }
 
 fn impossible(what: &str, expected: String, found: i64) -> Error {
@@ -66,18 +84,20 @@ struct Thrift<'a> {
 
 impl Thrift<'_> {
     fn page_header(&mut self) -> Result<Header> {
-        let mut header = Header { uncompressed: -1, compressed: -1, values: 0 };
+        let mut header = Header { uncompressed: -1, compressed: -1, ..Header::default() };
         self.fields(DEEPEST, &mut |thrift, id, kind, depth| {
             match id {
                 2 if kind == 5 => header.uncompressed = thrift.zigzag()?,
                 3 if kind == 5 => header.compressed = thrift.zigzag()?,
-                5 | 7 | 8 if kind == 12 => {
-                    thrift.fields(depth, &mut |thrift, id, kind, depth| match (id, kind) {
-                        (1, 5) => {
-                            header.values = thrift.zigzag()?;
-                            Ok(())
+                page @ (5 | 7 | 8) if kind == 12 => {
+                    header.is_dictionary = page == 7;
+                    thrift.fields(depth, &mut |thrift, id, kind, depth| {
+                        match (page, id, kind) {
+                            (_, 1, 5) => header.values = thrift.zigzag()?,
+                            (5, 2, 5) | (8, 4, 5) => header.encoding = Some(thrift.zigzag()?),
+                            _ => thrift.skip(kind, depth)?,
                         }
-                        _ => thrift.skip(kind, depth),
+                        Ok(())
                     })?
                 }
                 _ => thrift.skip(kind, depth)?,

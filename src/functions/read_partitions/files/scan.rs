@@ -14,10 +14,10 @@ use questdb_storage::types::{ColumnSink, ValueType};
 use super::bind::BoundFiles;
 use super::columns::{FileColumn, FileContent};
 use super::keys::KeyType;
-use crate::duckdb::arrow;
 use crate::duckdb::errors::to_duckdb;
 use crate::duckdb::symbols::SymbolForm;
 use crate::duckdb::vectors::{ColumnState, Output, VectorSink, CHUNK_ROWS};
+use crate::duckdb::{arrays, arrow};
 use crate::functions::read_partitions::columns::undeclared;
 use crate::functions::read_partitions::scan::repeat;
 
@@ -62,6 +62,7 @@ impl FilesGlobal {
 /// What one thread keeps from chunk to chunk.
 pub struct FilesLocal {
     reader: FileReader,
+    raw_types: bool,
     projection: Arc<Vec<(usize, FileColumn)>>,
     states: Vec<ColumnState>,
     /// Row group of the last chunk: its position in the order of rows.
@@ -70,14 +71,20 @@ pub struct FilesLocal {
 
 impl FilesLocal {
     /// A thread's state.
-    pub fn new(global: &FilesGlobal) -> Self {
+    pub fn new(bound: &BoundFiles, global: &FilesGlobal) -> Self {
         let projection = Arc::clone(&global.projection);
         let states = projection.iter().map(|_| ColumnState::for_symbols(SymbolForm::Strings)).collect();
-        Self { reader: FileReader::new(&global.scan), projection, states, batch: 0 }
+        Self {
+            reader: FileReader::new(&global.scan),
+            raw_types: bound.reading.raw_types,
+            projection,
+            states,
+            batch: 0,
+        }
     }
 
     /// Fills the next chunk; an empty one at the end of the scan.
-    pub fn fill(&mut self, bound: &BoundFiles, context: &Context, output: &DataChunkRef<'_>) -> Result<()> {
+    pub fn fill(&mut self, context: &Context, output: &DataChunkRef<'_>) -> Result<()> {
         let Some(chunk) = self.reader.next_chunk(CHUNK_ROWS).map_err(to_duckdb)? else {
             return Output::new(output, 0)?.end();
         };
@@ -86,64 +93,101 @@ impl FilesLocal {
         let mut arrays: Vec<(usize, FieldRef, ArrayRef)> = Vec::new();
         let projection = Arc::clone(&self.projection);
         for (index, (declared, column)) in projection.iter().enumerate() {
-            if let Some((field, array)) = self.array(&chunk, *declared, column)? {
-                arrays.push((index, field, array));
-                continue;
-            }
+            let source = self.source(&chunk, *declared, column)?;
+            let sink_type = match &source {
+                Source::Import(field, array) => {
+                    arrays.push((index, Arc::clone(field), Arc::clone(array)));
+                    continue;
+                }
+                Source::Array(value_type, _) | Source::Sink(value_type) | Source::Nulls(value_type) => {
+                    *value_type
+                }
+                Source::Added => added_type(column),
+            };
             let state = self.states.get_mut(index).ok_or_else(|| undeclared(index))?;
-            let mut sink = output.column(index, physical(column, bound.reading.raw_types), state)?;
-            write(&mut self.reader, &chunk, *declared, column, &mut sink).map_err(to_duckdb)?;
+            let mut sink = output.column(index, sink_type, state)?;
+            match source {
+                Source::Array(_, array) => arrays::write(&array, &mut sink),
+                Source::Sink(_) => self.reader.read(&chunk, *declared, &mut sink),
+                Source::Nulls(_) => sink.nulls(chunk.len()),
+                Source::Added | Source::Import(..) => write_added(&self.reader, &chunk, column, &mut sink),
+            }
+            .map_err(to_duckdb)?;
             sink.finish(context)?;
         }
         arrow::write(context, &output, arrays, chunk.len())
     }
 
-    /// The column as an array, unless it is written value by value.
-    fn array(
-        &self,
-        chunk: &FileChunk,
-        declared: usize,
-        column: &FileColumn,
-    ) -> Result<Option<(FieldRef, ArrayRef)>> {
-        let FileContent::Data(column) = &column.content else { return Ok(None) };
-        let ColumnKind::Plain(plain) = &column.kind else { return Ok(None) };
-        let array = match self.reader.values(chunk, declared).map_err(to_duckdb)? {
-            Values::Array(array) => array,
-            Values::Missing => new_null_array(plain.field.data_type(), chunk.len()),
-            // The same type, noted by QuestDB in this file.
-            Values::Sink => return Ok(None),
+    /// Where the values of a column come from.
+    fn source(&self, chunk: &FileChunk, declared: usize, column: &FileColumn) -> Result<Source> {
+        let FileContent::Data(column) = &column.content else { return Ok(Source::Added) };
+        let values = self.reader.values(chunk, declared).map_err(to_duckdb)?;
+        let plain = match &column.kind {
+            ColumnKind::Plain(plain) => Some(plain),
+            _ => None,
         };
-        Ok(Some((Arc::clone(&plain.field), array)))
+        Ok(match (values, plain) {
+            (Values::Sink(value_type), _) => Source::Sink(value_type),
+            (Values::Array(array), plain) => {
+                let uuid = plain.is_some_and(|plain| plain.sql == UUID);
+                match (arrays::sink_type(array.data_type(), uuid), plain) {
+                    (Some(value_type), _) => Source::Array(value_type, array),
+                    (None, Some(plain)) => Source::Import(Arc::clone(&plain.field), array),
+                    (None, None) => return Err(undeclared(declared)),
+                }
+            }
+            (Values::Missing, Some(plain)) => {
+                let data_type = plain.field.data_type();
+                match arrays::sink_type(data_type, plain.sql == UUID) {
+                    Some(value_type) => Source::Nulls(value_type),
+                    None => Source::Import(Arc::clone(&plain.field), new_null_array(data_type, chunk.len())),
+                }
+            }
+            (Values::Missing, None) => match &column.kind {
+                ColumnKind::Quest(column_type) => {
+                    Source::Nulls(column_type.value_type(self.raw_types).unwrap_or(ValueType::Blob))
+                }
+                _ => Source::Nulls(ValueType::Blob),
+            },
+        })
     }
 }
 
-/// What the sink of a column takes.
-fn physical(column: &FileColumn, raw: bool) -> ValueType {
+const UUID: &str = "UUID";
+
+/// Where the values of a column come from in one chunk.
+enum Source {
+    /// The reader writes them to a sink.
+    Sink(ValueType),
+    /// An array that is written to a sink.
+    Array(ValueType, ArrayRef),
+    /// An array for DuckDB's importer.
+    Import(FieldRef, ArrayRef),
+    /// The file lacks the column.
+    Nulls(ValueType),
+    /// They are not the file's: keys, names, numbers.
+    Added,
+}
+
+/// What the sink of a column takes that is not the file's.
+fn added_type(column: &FileColumn) -> ValueType {
     match &column.content {
-        FileContent::Data(column) => match &column.kind {
-            ColumnKind::Quest(column_type) => column_type.value_type(raw).unwrap_or(ValueType::Blob),
-            _ => ValueType::Blob,
-        },
         FileContent::RowNumber => ValueType::Int64,
         FileContent::Key(key) if key.key_type != KeyType::Text => key.key_type.comparable(),
         _ => ValueType::Text,
     }
 }
 
-fn write(
-    reader: &mut FileReader,
+fn write_added(
+    reader: &FileReader,
     chunk: &FileChunk,
-    declared: usize,
     column: &FileColumn,
     sink: &mut VectorSink<'_>,
 ) -> questdb_storage::Result<()> {
     let n = chunk.len();
     let found = reader.found(chunk);
     match &column.content {
-        FileContent::Data(_) => match reader.values(chunk, declared)? {
-            Values::Missing => sink.nulls(n),
-            _ => reader.read(chunk, declared, sink),
-        },
+        FileContent::Data(_) => Err(questdb_storage::Error::invalid_input("column is the file's")),
         FileContent::RowNumber => {
             let first = chunk.first_row() as i64;
             let fill = |slots: &mut [i64]| {
