@@ -14,11 +14,12 @@ use questdb_parquet::options::{Context as OptionsOf, Mode, PartitionUnit};
 use questdb_parquet::sink::LocalSink;
 use questdb_parquet::{OptionValue, Options, Plan};
 use questdb_storage::format::meta::PartitionBy;
-use questdb_storage::scan::{CompareOp, Filter, Literal};
+use questdb_storage::scan::{CompareOp, Filter, Literal, ScanPlan};
 use questdb_storage::types::TimeUnit;
 use questdb_storage::{Snapshot, Table};
 
 use super::columns::Columns;
+use super::partitions::restrict;
 use super::{option_names, BACKGROUND};
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, conflict, export_error, to_duckdb};
@@ -45,6 +46,8 @@ pub struct Request {
     snapshot: Snapshot,
     names: Option<Vec<String>>,
     columns: Columns,
+    /// Partitions of the table by name; all when `None`.
+    pub partitions: Option<Vec<String>>,
     /// The time range.
     pub filter: Filter,
     /// Where the files go.
@@ -68,6 +71,8 @@ pub struct Call {
     pub table_name: Option<String>,
     /// Columns; all when `None`.
     pub names: Option<Vec<String>>,
+    /// Partitions of the table; all when `None`.
+    pub partitions: Option<Vec<String>>,
     /// First timestamp.
     pub from: Option<Value>,
     /// First timestamp behind the rows.
@@ -83,7 +88,9 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
     let path: String = arguments.required("path")?;
     let destination: String = arguments.required("destination")?;
     let table_name = resolve::table_name(&mut arguments)?;
-    let names = arguments.next("columns")?.map(|value| column_names(context, &value)).transpose()?;
+    let names = arguments.next("columns")?.map(|value| list(context, "columns", &value)).transpose()?;
+    let partitions =
+        arguments.next("partitions")?.map(|value| list(context, "partitions", &value)).transpose()?;
     let (from, to) = (arguments.next("from_ts")?, arguments.next("to_ts")?);
     let background = arguments.switch(BACKGROUND)?;
     let mut given: Vec<(String, OptionValue)> = Vec::new();
@@ -92,17 +99,20 @@ pub fn bind(context: &Context, mut arguments: Arguments) -> Result<BindData> {
             given.push((name.to_owned(), option_value(context, name, &value)?));
         }
     }
-    check(context, Call { path, destination, table_name, names, from, to, background, given })
+    check(context, Call { path, destination, table_name, names, partitions, from, to, background, given })
 }
 
 /// Checks a call.
 pub fn check(context: &Context, call: Call) -> Result<BindData> {
-    let Call { path, destination, table_name, names, from, to, background, given } = call;
+    let Call { path, destination, table_name, names, partitions, from, to, background, given } = call;
     let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
     log::warn(context, &options.notices)?;
     let table = resolve::table(context, &path, table_name.as_deref())?;
     let snapshot = table.snapshot().map_err(to_duckdb)?;
     let columns = Columns::new(&snapshot, names.as_deref(), options.format)?;
+    if let Some(names) = &partitions {
+        restrict(&mut ScanPlan::with(&snapshot, Vec::new(), Filter::all(), true), names)?;
+    }
     let filter = time_filter(context, &snapshot, from, to)?;
     let (unit, other_timestamp) = partition_unit(&snapshot, &options)?;
     options.partition_unit = Some(unit);
@@ -113,8 +123,18 @@ pub fn check(context: &Context, call: Call) -> Result<BindData> {
     options.compress_by_name(&destination);
     LocalSink::check(&destination, &options).map_err(export_error)?;
     let description = description(&snapshot, &destination, &options);
-    let request =
-        Request { table, snapshot, names, columns, filter, destination, options, unit, other_timestamp };
+    let request = Request {
+        table,
+        snapshot,
+        names,
+        columns,
+        partitions,
+        filter,
+        destination,
+        options,
+        unit,
+        other_timestamp,
+    };
     // Whatever is wrong with the options for this table, it is said before anything is written.
     request.plan(&request.columns, Arc::default())?;
     let settings = Settings::of(context)?;
@@ -172,9 +192,9 @@ impl Request {
     }
 }
 
-fn column_names(context: &Context, value: &Value) -> Result<Vec<String>> {
-    let wrong = || binder("Argument \"columns\" of questdb_export must be a list of column names");
-    match option_value(context, "columns", value)? {
+fn list(context: &Context, argument: &str, value: &Value) -> Result<Vec<String>> {
+    let wrong = || binder(format!("Argument \"{argument}\" of questdb_export must be a list of names"));
+    match option_value(context, argument, value)? {
         OptionValue::Text(name) => Ok(vec![name]),
         OptionValue::List(values) => values
             .into_iter()

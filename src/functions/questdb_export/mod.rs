@@ -106,6 +106,7 @@ fn signature() -> SignatureBuilder {
         .param(FunctionParameter::new::<String>("destination"))
         .param(resolve::table_name_parameter())
         .param(optional("columns"))
+        .param(optional("partitions"))
         .param(optional("from_ts"))
         .param(optional("to_ts"))
         .param(named(BACKGROUND, false));
@@ -114,7 +115,8 @@ fn signature() -> SignatureBuilder {
             .description(format!(
                 "Writes a QuestDB table as Parquet files, straight from its directory, and returns one row for each \
                  finished row group. {} destination: directory of the new files; a single file gets its name with \
-                 .parquet. columns: names of the columns to write, in this order. from_ts: first timestamp of the rows to \
+                 .parquet. columns: names of the columns to write, in this order. partitions: \
+                 names of the table's partitions to write, as questdb_partitions lists them. from_ts: first timestamp of the rows to \
                  write. to_ts: first timestamp behind them. background: answers at once with the id of a job, which \
                  questdb_exports, questdb_export_log and questdb_export_cancel know (default false). {} The files appear when all of them are complete: run it \
                  without LIMIT.",

@@ -3,10 +3,12 @@
 use duckdb_neo::Result;
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::PartitionUnit;
+use questdb_storage::format::meta::PartitionBy;
 use questdb_storage::scan::{Decision, IntervalSet, PlannedPartition, ScanPlan, Scanner};
+use questdb_storage::table::{closest, Partition as TablePartition};
 use questdb_storage::Snapshot;
 
-use crate::duckdb::errors::to_duckdb;
+use crate::duckdb::errors::{binder, to_duckdb};
 
 /// The rows of one partition of the export.
 #[derive(Debug, Clone)]
@@ -36,6 +38,49 @@ pub fn groups(snapshot: &Snapshot, base: ScanPlan, unit: PartitionUnit) -> Vec<G
         }
     }
     groups
+}
+
+/// Leaves only the named partitions of the table in `base`: what `questdb_partitions` calls `name`. The name of a unit of
+/// time stands for all parts that the server has split off it, too.
+///
+/// # Errors
+/// A name that the table has no partition for.
+pub fn restrict(base: &mut ScanPlan, names: &[String]) -> Result<()> {
+    let snapshot = base.snapshot.clone();
+    let shortest = unit_length(snapshot.meta().partition_by);
+    let is_named = |partition: &TablePartition, name: &str| {
+        partition.name == name || name.len() == shortest && partition.name.starts_with(name)
+    };
+    for name in names {
+        let mut partitions = snapshot.partitions().iter();
+        if !partitions.any(|partition| is_named(partition, name)) {
+            let hint = match closest(name, snapshot.partitions().iter().map(|p| p.name.as_str())) {
+                Some(close) => format!("Did you mean \"{close}\"?"),
+                None => "questdb_partitions lists them.".to_owned(),
+            };
+            let table = snapshot.name();
+            return Err(binder(format!(
+                "Argument \"partitions\": table \"{table}\" has no partition \"{name}\"\n{hint}"
+            )));
+        }
+    }
+    base.partitions.retain(|planned| {
+        let partition = snapshot.partitions().get(planned.index);
+        partition.is_some_and(|partition| names.iter().any(|name| is_named(partition, name)))
+    });
+    Ok(())
+}
+
+/// Characters of a partition's name that say its unit of time; what follows is a split.
+fn unit_length(by: PartitionBy) -> usize {
+    match by {
+        PartitionBy::Year => "2024".len(),
+        PartitionBy::Month => "2024-01".len(),
+        PartitionBy::Week => "2024-W01".len(),
+        PartitionBy::Day => "2024-01-01".len(),
+        PartitionBy::Hour => "2024-01-01T00".len(),
+        PartitionBy::None | PartitionBy::NotApplicable => "default".len(),
+    }
 }
 
 /// `base` without its partitions.

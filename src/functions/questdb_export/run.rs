@@ -19,7 +19,7 @@ use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
 
 use super::bind::Request;
 use super::columns::Columns;
-use super::partitions::{are_several, groups};
+use super::partitions::{are_several, groups, restrict};
 use super::paths::Paths;
 use crate::duckdb::errors::{export_error, to_duckdb};
 use crate::duckdb::listing::Cell;
@@ -94,7 +94,10 @@ impl Run {
         let rows = options.row_group.rows.filter(|_| bound.is_planned());
         // JSON has the text forms of types, Parquet their bits.
         let raw = options.format == Format::Parquet;
-        let base = ScanPlan::with(&snapshot, projected, bound.filter.clone(), raw);
+        let mut base = ScanPlan::with(&snapshot, projected, bound.filter.clone(), raw);
+        if let Some(names) = &bound.partitions {
+            restrict(&mut base, names)?;
+        }
         let (scanner, partitions, several) = match rows {
             Some(rows) => {
                 let groups = groups(&snapshot, base, bound.unit);
