@@ -7,11 +7,13 @@ use duckdb_neo::error::Error;
 use duckdb_neo::Result;
 
 use super::id::JobId;
-use super::job::Job;
+use super::job::{Job, Outcome};
 use super::log;
 
 /// Exports that are remembered after their end, at most.
 const MOST_REMEMBERED: usize = 10_000;
+/// Names of files that are remembered, at most.
+const MOST_FILES: usize = 1_000_000;
 
 static JOBS: Mutex<VecDeque<Arc<Job>>> = Mutex::new(VecDeque::new());
 
@@ -49,15 +51,24 @@ pub fn all() -> Vec<Arc<Job>> {
 
 fn forget_old(jobs: &mut VecDeque<Arc<Job>>) {
     let now = log::now();
-    let mut over_many = jobs.len().saturating_sub(MOST_REMEMBERED);
-    jobs.retain(|job| {
+    let (mut over, mut files) = (0usize, 0usize);
+    let mut keep = Vec::with_capacity(jobs.len());
+    // The newest first: they are kept.
+    for job in jobs.iter().rev() {
         let view = job.view();
-        let Some(ended) = view.ended else { return true };
+        if let Some(Outcome::Finished(summary)) = &view.outcome {
+            files += summary.files.len();
+        }
+        over += usize::from(view.ended.is_some());
         let retention = job.settings().retention.unwrap_or(i64::MAX);
-        let is_old = ended.saturating_add(retention) < now || over_many > 0;
-        over_many = over_many.saturating_sub(usize::from(is_old));
-        !is_old
-    });
+        let is_recent = |ended: i64| ended.saturating_add(retention) >= now;
+        keep.push(
+            view.ended.is_none_or(is_recent)
+                && (view.ended.is_none() || (over <= MOST_REMEMBERED && files <= MOST_FILES)),
+        );
+    }
+    let mut keep = keep.into_iter().rev();
+    jobs.retain(|_| keep.next().unwrap_or(true));
 }
 
 fn jobs() -> MutexGuard<'static, VecDeque<Arc<Job>>> {
