@@ -30,6 +30,7 @@ EXTENSION_FILE := $(EXTENSION_NAME).duckdb_extension
 TESTS ?= test/sql
 JOBS ?= 2
 BENCH_ARGS ?=
+EXPORT_BENCH_ARGS ?= $(filter --quick,$(BENCH_ARGS))
 FUZZ_SECONDS ?= 60
 
 # Tests of all kinds find their data here; nothing is written outside build/, configure/ and target/.
@@ -120,6 +121,7 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS each
 
 bench: release fixtures ## Compare with DuckDB's own tables and Parquet (BENCH_ARGS=--quick)
 	$(VENV_PYTHON) benches/bench.py $(BENCH_ARGS)
+	$(VENV_PYTHON) benches/bench_export.py $(EXPORT_BENCH_ARGS)
 
 ##@ Clean
 .PHONY: clean clean_all
