@@ -147,10 +147,7 @@ impl GroupColumn {
         symbols: Option<Arc<SymbolTable>>,
         path: &Path,
     ) -> Result<Self> {
-        let native = |bytes: Buffer, symbols| {
-            let data: Arc<dyn Source> = Arc::new(Decoded { bytes, path: path.to_owned() });
-            Ok(Self::Native(ColumnSource { data, aux: None, symbols, ascending }))
-        };
+        let native = |bytes: Buffer, symbols| Ok(Self::in_memory(bytes, symbols, ascending, path));
         match (column_type, array.data_type()) {
             (ColumnType::Symbol, DataType::Dictionary(..)) => {
                 let table = symbols
@@ -170,6 +167,17 @@ impl GroupColumn {
             }
             _ => native(native_bytes(column_type, array)?, None),
         }
+    }
+
+    /// A column whose native file would hold `bytes`.
+    pub(super) fn in_memory(
+        bytes: Buffer,
+        symbols: Option<Arc<SymbolTable>>,
+        ascending: bool,
+        path: &Path,
+    ) -> Self {
+        let data: Arc<dyn Source> = Arc::new(Decoded { bytes, path: path.to_owned() });
+        Self::Native(ColumnSource { data, aux: None, symbols, ascending })
     }
 
     /// Appends `rows` of the row group to `sink`.
@@ -337,20 +345,24 @@ fn symbol_keys(array: &ArrayRef, table: &SymbolTable) -> Result<Buffer> {
         || Error::corrupt("column has an unexpected Parquet type", "that of SYMBOL", array.data_type());
     let dictionary = array.as_dictionary_opt::<Int32Type>().ok_or_else(mismatch)?;
     let texts = dictionary.values().as_string_opt::<i32>().ok_or_else(mismatch)?;
-    let text = |id: usize| if id < texts.len() { texts.value(id) } else { "" };
-    let in_order = texts.len() <= table.len() && (0..texts.len()).all(|id| table.get(id) == Some(text(id)));
+    let texts: Vec<&str> = (0..texts.len()).map(|id| texts.value(id)).collect();
     let ids = dictionary.keys();
     let nulls = ids.nulls().filter(|nulls| nulls.null_count() > 0);
     let keys = match nulls {
-        None if in_order => ids.values().clone(),
-        None => ids.values().iter().copied().collect(),
+        None => ids.values().clone(),
         Some(nulls) => {
             ids.values().iter().zip(nulls).map(|(id, valid)| if valid { *id } else { NULL_KEY }).collect()
         }
     };
-    types::check_keys(&keys, texts.len()).map_err(|(_, e)| e)?;
-    if in_order {
-        return Ok(keys.into_inner());
+    keys_of_ids(keys, &texts, table)
+}
+
+/// Keys of `table` for ids of a dictionary of `texts`, and for NULL.
+pub(super) fn keys_of_ids(ids: ScalarBuffer<i32>, texts: &[&str], table: &SymbolTable) -> Result<Buffer> {
+    types::check_keys(&ids, texts.len()).map_err(|(_, e)| e)?;
+    let text = |id: usize| texts.get(id).copied().unwrap_or_default();
+    if texts.len() <= table.len() && texts.iter().enumerate().all(|(id, text)| table.get(id) == Some(text)) {
+        return Ok(ids.into_inner());
     }
     let known: HashMap<&str, i32> = table.iter().zip(0..).collect();
     let map: Vec<Option<i32>> = (0..texts.len()).map(|id| known.get(text(id)).copied()).collect();
@@ -361,13 +373,22 @@ fn symbol_keys(array: &ArrayRef, table: &SymbolTable) -> Result<Buffer> {
             Error::corrupt("symbol is not in the symbol table", known, format_args!("{:?}", text(id)))
         }),
     };
-    keys.iter().map(|id| key(*id)).collect::<Result<Vec<i32>>>().map(Buffer::from_vec)
+    ids.iter().map(|id| key(*id)).collect::<Result<Vec<i32>>>().map(Buffer::from_vec)
 }
 
 impl Views {
     fn new<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> Self {
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
-        Self { views: array.views().clone(), buffers: array.data_buffers().to_vec(), nulls }
+        Self::from_parts(array.views().clone(), array.data_buffers().to_vec(), nulls)
+    }
+
+    /// Views into `buffers`.
+    pub(super) fn from_parts(
+        views: ScalarBuffer<u128>,
+        buffers: Vec<Buffer>,
+        nulls: Option<NullBuffer>,
+    ) -> Self {
+        Self { views, buffers, nulls }
     }
 
     /// The view of a row; `None` for NULL.

@@ -8,6 +8,7 @@ use arrow_schema::{Field, Schema};
 
 use super::chunk::{self, guarded, Stretch};
 use super::column::{wanted_type, GroupColumn};
+use super::flat::FlatChunk;
 use super::{footer, pages};
 use crate::error::{Error, Result};
 use crate::source::{Access, Source};
@@ -124,11 +125,22 @@ impl ParquetFile {
         let start = stretch.start;
         let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
         let flat = !matches!(column.column_type, ColumnType::DoubleArray { .. });
-        pages::check(&stretch.bytes, flat.then_some(group.rows)).map_err(|e| e.shift_offset(start))?;
+        let pages = pages::walk(&stretch.bytes, flat.then_some(group.rows));
+        let pages = pages.map_err(|e| e.shift_offset(start))?;
         let in_group = |e: Error| e.at(start).hint(format!("The damage is in row group {}.", group.index));
+        let symbols = self.snapshot.symbols(index)?;
+        let usual = self.metadata.schema().fields().get(column.root).and_then(|field| {
+            let pages = (bytes.as_ref(), pages.as_slice());
+            FlatChunk::new(column.column_type, field.data_type(), chunk, pages, rows)
+        });
+        if let Some(usual) = usual {
+            let decoded = usual.decode(symbols, column.designated, self.source.path()).map_err(in_group)?;
+            drop((usual, stretch));
+            *buffer = bytes.into();
+            return Ok(decoded);
+        }
         let array =
             chunk::decode(stretch, &self.metadata, column.root, group.index, rows).map_err(in_group)?;
-        let symbols = self.snapshot.symbols(index)?;
         let decoded =
             GroupColumn::new(column.column_type, column.designated, &array, symbols, self.source.path())
                 .map_err(in_group)?;

@@ -8,6 +8,7 @@ use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use serde_json::Value;
 
 use super::chunk::guarded;
+use super::nesting;
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::types::ColumnType;
@@ -76,8 +77,15 @@ pub(crate) fn read(source: &dyn Source, end: &str) -> Result<ParquetMetaData> {
     let start = size - TAIL - u64::from(length);
     let mut bytes = vec![0; length as usize];
     source.read_into(start, &mut bytes)?;
+    nesting::check(&bytes).map_err(|e| e.at(start).in_file(source.path()))?;
     guarded("footer", || ParquetMetaDataReader::decode_metadata(&bytes))
         .map_err(|e| e.at(start).in_file(source.path()))
+}
+
+/// Whether a server wrote the file.
+pub(super) fn is_of_server(metadata: &ParquetMetaData) -> bool {
+    let entries = metadata.file_metadata().key_value_metadata();
+    entries.is_some_and(|entries| entries.iter().any(|entry| entry.key == QUESTDB_KEY))
 }
 
 /// QuestDB's notes, one per column in the order of the file; `None` when another program wrote the file.

@@ -4,7 +4,8 @@
 //! footer   the bytes before the size in `_txn` → metadata, QuestDB's own key-value entry
 //!   file     one partition: row groups with their first rows, live columns by field id
 //!     pages    headers of a column chunk's pages, checked before anything is decoded
-//!     chunk    a column chunk's bytes → an Arrow array (panics of the decoder become errors)
+//!     flat     a column chunk of the usual kind → native layout, or views of text
+//!     chunk    any other: a column chunk's bytes → an Arrow array (panics of the decoder become errors)
 //!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
 //!     cache    what one thread has decoded: one row group per column
 //!     raw      column chunks as they are, for exports that copy them
@@ -18,10 +19,15 @@ mod cache;
 mod chunk;
 mod column;
 mod file;
+mod flat;
 mod footer;
+mod nesting;
+mod page;
 mod pages;
 mod pruning;
 mod raw;
+mod rle;
+mod thrift;
 
 pub(crate) use cache::GroupCache;
 pub(crate) use chunk::{guarded, Stretch};

@@ -3,10 +3,14 @@
 //!
 //! ```text
 //! page header (Thrift compact protocol)
-//!   1 type  2 uncompressed size  3 compressed size  5 data page { 1 values  2 encoding }  7 dictionary { 1 values }
-//!   8 data page v2 { 1 values  2 nulls  3 rows  4 encoding }
+//!   1 type  2 uncompressed size  3 compressed size  5 data page { 1 values  2 encoding  3 encoding of definition levels }
+//!   7 dictionary { 1 values  2 encoding }
+//!   8 data page v2 { 1 values  2 nulls  3 rows  4 encoding  5, 6 bytes of definition, repetition levels  7 compressed }
 //! ```
 
+use std::ops::Range;
+
+use super::thrift::Thrift;
 use crate::error::{Error, Result};
 
 /// Thrift's deepest nesting in a page header (statistics in a data page) is far below.
@@ -16,16 +20,30 @@ const DEEPEST: u32 = 16;
 /// ratio has no bound (a chunk of one value repeated).
 const LARGEST_RATIO: u64 = 100_000;
 
+/// Kinds of pages.
+pub(super) const DATA: i64 = 0;
+pub(super) const DICTIONARY: i64 = 2;
+pub(super) const DATA_V2: i64 = 3;
+
 /// What a page header says.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Header {
-    uncompressed: i64,
-    compressed: i64,
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    /// [`DATA`], [`DICTIONARY`] or [`DATA_V2`].
+    pub(super) kind: i64,
+    pub(super) uncompressed: i64,
+    pub(super) compressed: i64,
     /// Values of a data page or a dictionary.
-    values: i64,
-    /// Encoding of a data page.
-    encoding: Option<i64>,
-    is_dictionary: bool,
+    pub(super) values: i64,
+    /// Parquet's number of the encoding of the values.
+    pub(super) encoding: i64,
+    /// The encoding of definition levels, in a data page.
+    pub(super) level_encoding: i64,
+    /// Bytes of definition and repetition levels, in a data page v2.
+    pub(super) level_bytes: (i64, i64),
+    /// Whether the values of a data page v2 are stored as they are.
+    pub(super) plain: bool,
+    /// Where its bytes are in the chunk.
+    pub(super) body: Range<usize>,
 }
 
 /// Encodings whose values are ids of a dictionary.
@@ -38,16 +56,26 @@ pub(crate) struct Pages {
     pub(crate) dictionary: Option<u64>,
 }
 
-/// Walks the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).
+/// Walks the pages of a chunk; see [`walk`].
 pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<Pages> {
+    let headers = walk(bytes, values)?;
+    let (dictionaries, others): (Vec<&Header>, Vec<&Header>) =
+        headers.iter().partition(|header| header.kind == DICTIONARY);
+    let all_in_dictionary = others.iter().all(|header| DICTIONARY_ENCODINGS.contains(&header.encoding));
+    let entries = dictionaries.last().map(|header| header.values.unsigned_abs());
+    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary) })
+}
+
+/// The headers of the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).
+pub(super) fn walk(bytes: &[u8], values: Option<u64>) -> Result<Vec<Header>> {
+    let mut headers = Vec::new();
     let mut at = 0usize;
-    let (mut entries, mut all_in_dictionary) = (None, true);
     while at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();
-        let mut reader = Thrift { bytes: rest, at: 0 };
+        let mut reader = Thrift::new(rest, "Parquet page header");
         let place = |e: Error| e.at(at as u64);
-        let header = reader.page_header().map_err(place)?;
-        let left = (rest.len() - reader.at) as u64;
+        let mut header = page_header(&mut reader).map_err(place)?;
+        let left = (rest.len() - reader.position()) as u64;
         let Some(compressed) = u64::try_from(header.compressed).ok().filter(|size| *size <= left) else {
             let expected = format!("0 to {left} bytes");
             return Err(place(impossible("compressed size", expected, header.compressed)));
@@ -63,128 +91,50 @@ pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<Pages> {
         if !u64::try_from(header.values).is_ok_and(|values| values <= most) {
             return Err(place(impossible("number of values", format!("0 to {most}"), header.values)));
         }
-        if header.is_dictionary {
-            entries = Some(header.values.unsigned_abs());
-        }
-        all_in_dictionary &= header.encoding.is_none_or(|encoding| DICTIONARY_ENCODINGS.contains(&encoding));
-        at += reader.at + compressed as usize;
+        at += reader.position();
+        header.body = at..at + compressed as usize;
+        at = header.body.end;
+        headers.push(header);
     }
-    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary) })
+    Ok(headers)
 }
 
 fn impossible(what: &str, expected: String, found: i64) -> Error {
     Error::corrupt(format!("Parquet page has an impossible {what}"), expected, found)
 }
 
-/// A reader of the Thrift compact protocol, as far as page headers need it.
-struct Thrift<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Thrift<'_> {
-    fn page_header(&mut self) -> Result<Header> {
-        let mut header = Header { uncompressed: -1, compressed: -1, ..Header::default() };
-        self.fields(DEEPEST, &mut |thrift, id, kind, depth| {
-            match id {
-                2 if kind == 5 => header.uncompressed = thrift.zigzag()?,
-                3 if kind == 5 => header.compressed = thrift.zigzag()?,
-                page @ (5 | 7 | 8) if kind == 12 => {
-                    header.is_dictionary = page == 7;
-                    thrift.fields(depth, &mut |thrift, id, kind, depth| {
-                        match (page, id, kind) {
-                            (_, 1, 5) => header.values = thrift.zigzag()?,
-                            (5, 2, 5) | (8, 4, 5) => header.encoding = Some(thrift.zigzag()?),
-                            _ => thrift.skip(kind, depth)?,
+/// Reads a page header.
+fn page_header(thrift: &mut Thrift<'_>) -> Result<Header> {
+    let mut header = Header { kind: -1, uncompressed: -1, compressed: -1, encoding: -1, ..Header::default() };
+    thrift.fields(DEEPEST, &mut |thrift, id, kind, depth| {
+        match id {
+            1 if kind == 5 => header.kind = thrift.zigzag()?,
+            2 if kind == 5 => header.uncompressed = thrift.zigzag()?,
+            3 if kind == 5 => header.compressed = thrift.zigzag()?,
+            5 | 7 | 8 if kind == 12 => {
+                let v2 = id == 8;
+                thrift.fields(depth, &mut |thrift, id, kind, depth| {
+                    let place = match (id, kind, v2) {
+                        (1, 5, _) => &mut header.values,
+                        (2, 5, false) | (4, 5, true) => &mut header.encoding,
+                        (3, 5, false) => &mut header.level_encoding,
+                        (5, 5, true) => &mut header.level_bytes.0,
+                        (6, 5, true) => &mut header.level_bytes.1,
+                        (7, 2, true) => {
+                            header.plain = true;
+                            return Ok(());
                         }
-                        Ok(())
-                    })?
-                }
-                _ => thrift.skip(kind, depth)?,
+                        _ => return thrift.skip(kind, depth),
+                    };
+                    *place = thrift.zigzag()?;
+                    Ok(())
+                })?
             }
-            Ok(())
-        })?;
-        Ok(header)
-    }
-
-    /// Calls `visit` with id and type of each field of a struct; it must consume the value.
-    fn fields(
-        &mut self,
-        depth: u32,
-        visit: &mut dyn FnMut(&mut Self, i64, u8, u32) -> Result<()>,
-    ) -> Result<()> {
-        let depth = depth.checked_sub(1).ok_or_else(|| malformed("values nested too deeply"))?;
-        let mut id = 0i64;
-        loop {
-            let byte = self.byte()?;
-            if byte == 0 {
-                return Ok(());
-            }
-            id = match byte >> 4 {
-                0 => self.zigzag()?,
-                delta => id.saturating_add(i64::from(delta)),
-            };
-            visit(self, id, byte & 0xf, depth)?;
+            _ => thrift.skip(kind, depth)?,
         }
-    }
-
-    fn skip(&mut self, kind: u8, depth: u32) -> Result<()> {
-        match kind {
-            // The value of a boolean field is its type.
-            1 | 2 => Ok(()),
-            3 => self.advance(1),
-            4..=6 => self.varint().map(drop),
-            7 => self.advance(8),
-            8 => {
-                let len = self.varint()?;
-                self.advance(usize::try_from(len).unwrap_or(usize::MAX))
-            }
-            9 | 10 => {
-                let depth = depth.checked_sub(1).ok_or_else(|| malformed("values nested too deeply"))?;
-                let head = self.byte()?;
-                let len = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
-                // In a list, each boolean takes a byte.
-                let kind = if matches!(head & 0xf, 1 | 2) { 3 } else { head & 0xf };
-                (0..len).try_for_each(|_| self.skip(kind, depth))
-            }
-            12 => self.fields(depth, &mut |thrift, _, kind, depth| thrift.skip(kind, depth)),
-            _ => Err(malformed("a value of unknown type")),
-        }
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        let byte =
-            self.bytes.get(self.at).copied().ok_or_else(|| malformed("the end of the column chunk"))?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    fn advance(&mut self, bytes: usize) -> Result<()> {
-        let end = self.at.checked_add(bytes).filter(|end| *end <= self.bytes.len());
-        self.at = end.ok_or_else(|| malformed("a value beyond the end of the column chunk"))?;
         Ok(())
-    }
-
-    fn varint(&mut self) -> Result<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(malformed("a number without end"))
-    }
-
-    fn zigzag(&mut self) -> Result<i64> {
-        let value = self.varint()?;
-        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
-    }
-}
-
-fn malformed(found: &str) -> Error {
-    Error::corrupt("Parquet page header is malformed", "a page header", found)
+    })?;
+    Ok(header)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use ::parquet::file::statistics::Statistics;
 use super::cache::GroupCache;
 use super::chunk::{guarded, Stretch};
 use super::file::ParquetFile;
+use super::footer;
 use crate::error::{Error, Result};
 use crate::types::ColumnType;
 
@@ -71,6 +72,16 @@ impl ParquetFile {
         }
         let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
         nulls.is_some_and(|nulls| self.groups().get(group).is_some_and(|group| nulls == group.rows))
+    }
+
+    /// Whether no value of column `index` in a row group reads as NULL. The server counts exactly; in other files a number
+    /// can stand for NULL without being one.
+    pub(crate) fn has_no_null(&self, index: usize, group: usize) -> bool {
+        let Some((chunk, _)) = self.chunk_of(index, group) else { return false };
+        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+        chunk.column_descr().max_def_level() == 1
+            && nulls == Some(0)
+            && footer::is_of_server(self.metadata.metadata())
     }
 
     /// The bloom filter of a column chunk. One that cannot be read is as good as none.

@@ -1,6 +1,7 @@
 //! From rows of a partition to a sink: which file or row group each row comes from, and what stands in its place when
 //! it cannot be read.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::morsel::{Buffers, OpenPartition, RowSet};
@@ -22,7 +23,8 @@ pub(super) struct Decoder<'a> {
 #[derive(Clone, Copy)]
 enum Values<'a> {
     Files(&'a ColumnSource),
-    Group(&'a GroupColumn),
+    /// And the file that they are from, which errors about decoded values do not know.
+    Group(&'a GroupColumn, &'a Path),
 }
 
 impl Decoder<'_> {
@@ -145,7 +147,10 @@ impl Decoder<'_> {
     ) -> Result<()> {
         let Buffers { scratch, groups, probe } = buffers;
         match groups.column(file, self.index, position) {
-            Ok(column) => self.read(Values::Group(column), rows, (scratch, probe), sink),
+            Ok(column) => {
+                let values = Values::Group(column, file.source().path());
+                self.read(values, rows, (scratch, probe), sink)
+            }
             Err(error) => {
                 self.tolerate(error)?;
                 sink.nulls(rows.len())
@@ -199,7 +204,10 @@ impl Decoder<'_> {
         let column_type = self.column.column_type;
         match values {
             Values::Files(source) => types::decode(column_type, self.raw, source, rows, scratch, sink),
-            Values::Group(column) => column.read(column_type, self.raw, rows, scratch, sink),
+            Values::Group(column, path) => {
+                let read = column.read(column_type, self.raw, rows, scratch, sink);
+                read.map_err(|e| e.without_offset().in_file(path))
+            }
         }
     }
 

@@ -60,7 +60,7 @@ impl CompiledFilter {
 impl Chunk<'_> {
     fn may_match(&self, test: &Test) -> Result<bool> {
         if matches!(test, Test::Null { negated: false }) {
-            return Ok(true);
+            return Ok(!self.file.has_no_null(self.column, self.group));
         }
         if self.file.is_all_null(self.column, self.group) {
             return Ok(false);

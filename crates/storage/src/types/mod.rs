@@ -30,6 +30,7 @@ use std::fmt;
 
 pub(crate) use array::{push_array, push_list};
 pub(crate) use discard::Discard;
+pub(crate) use sink::inline;
 pub use sink::INLINE;
 pub use sink::{ColumnSink, Fixed, HeapAddress, NestedDoubles, NullMask, StringSlots, View};
 pub use source::{ColumnSource, Rows, Scratch};
