@@ -62,10 +62,12 @@ pub fn threads(context: &Context) -> Result<usize> {
 }
 
 /// An error when the query of `context` was interrupted. The API has no call for this; DuckDB looks at it when it expands a
-/// pattern of files, and `dir` is a directory that may be touched.
+/// pattern of local files, and `dir` is a directory that may be touched, if it is local.
 pub fn check_interrupt(context: &Context, dir: &Path) -> Result<()> {
+    let files = FileSystem::new(context)?;
+    let dir = if files.is_remote(&dir.to_string_lossy())? { Path::new("") } else { dir };
     let pattern = dir.join(".questdb-no-such-file*");
-    match FileSystem::new(context)?.glob(&pattern.to_string_lossy()) {
+    match files.glob(&pattern.to_string_lossy()) {
         Err(error) if error.code == DuckDBError::RuntimeInterrupt => Err(without_class(error)),
         _ => Ok(()),
     }

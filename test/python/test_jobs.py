@@ -189,6 +189,22 @@ def test_an_interrupt_and_a_limit_cancel_the_job_of_their_statement(con, tmp_pat
     assert os.listdir(tmp_path) == []
 
 
+def test_an_interrupt_does_not_wait_for_the_end_of_a_row_group(con, tmp_path):
+    # One row group of the whole table, which takes half a minute.
+    statement = (f"FROM questdb_export({text(cases.case('trades_2m').path)}, {text(tmp_path / 'x')}, partition_by := 'none', "
+                 "compression := 'brotli', compression_level := 11, row_group_size := 10000000)")
+    timer = threading.Timer(0.5, con.interrupt)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(duckdb.InterruptException):
+        con.execute(statement).fetchall()
+    assert time.monotonic() - started < 15
+    (found, message), = con.execute("SELECT status, message FROM questdb_exports() WHERE destination = ?",
+                                    [str(tmp_path / "x")]).fetchall()
+    assert (found, message) == ("cancelled", "the statement was interrupted, or needed no more rows")
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_interrupt_does_not_reach_a_job_in_the_background(con, tmp_path):
     job = start(con, cases.case("trades_2m"), tmp_path / "x")
     con.interrupt()

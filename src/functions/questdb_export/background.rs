@@ -79,7 +79,7 @@ fn attempt(request: &Request, job: &Arc<Job>) -> Result<ExportResult> {
 fn work(run: &Run) {
     let done = guard(|| {
         let mut local = run.local();
-        while !run.next(&mut local)?.is_empty() {}
+        while !run.next(&mut local, &|| Ok(()))?.is_empty() {}
         Ok(())
     });
     if let Err(error) = done {

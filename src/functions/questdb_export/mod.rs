@@ -202,7 +202,7 @@ impl TableFunctionCallbacks for QuestdbExport {
         guard(|| {
             test_panic("export exec");
             let Some(global) = global else { return Ok(()) };
-            let rows = global.next(local)?;
+            let rows = global.next(context, local)?;
             write_rows(context, &output, columns(bound), global.projection(), &rows)
         })
     }

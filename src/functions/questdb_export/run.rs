@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow_array::ArrayRef;
 use duckdb_neo::error::{DuckDBError, Error};
@@ -32,6 +33,24 @@ const BATCH_ROWS: usize = 32_768;
 /// What one thread keeps.
 pub struct LocalState {
     reader: Reader,
+    /// When [`Pulse`] was asked.
+    asked: Instant,
+}
+
+/// Says, by an error, that nobody waits for the export any more. Asked now and then between row groups and inside.
+pub type Pulse<'a> = &'a dyn Fn() -> Result<()>;
+
+/// How often [`Pulse`] is asked.
+const PULSE: Duration = Duration::from_millis(100);
+
+impl LocalState {
+    fn ask(&mut self, pulse: Pulse<'_>) -> Result<()> {
+        if self.asked.elapsed() >= PULSE {
+            self.asked = Instant::now();
+            pulse()?;
+        }
+        Ok(())
+    }
 }
 
 /// What all threads share. Dropped before the end, it leaves nothing behind.
@@ -151,11 +170,11 @@ impl Run {
 
     /// The state of one thread.
     pub fn local(&self) -> LocalState {
-        LocalState { reader: Reader::new(&self.scanner) }
+        LocalState { reader: Reader::new(&self.scanner), asked: Instant::now() }
     }
 
     /// The next row groups that were written; none at the end.
-    pub fn next(&self, local: &mut LocalState) -> Result<Vec<RowGroupResult>> {
+    pub fn next(&self, local: &mut LocalState, pulse: Pulse<'_>) -> Result<Vec<RowGroupResult>> {
         loop {
             let rows = self.take_ready();
             if !rows.is_empty() {
@@ -163,9 +182,9 @@ impl Run {
             }
             let more = match &self.work {
                 Work::Planned { plan, writer, partitions } => {
-                    self.encode_next(local, plan, writer, partitions)
+                    self.encode_next(local, plan, writer, partitions, pulse)
                 }
-                Work::Streamed(export) => self.stream_next(local, export),
+                Work::Streamed(export) => self.stream_next(local, export, pulse),
             };
             if !more.map_err(|error| self.fail(error))? {
                 return Ok(self.take_ready());
@@ -180,6 +199,7 @@ impl Run {
         plan: &Plan,
         writer: &OrderedWriter,
         partitions: &[Partition],
+        pulse: Pulse<'_>,
     ) -> Result<bool> {
         {
             let mut state = self.state();
@@ -191,7 +211,7 @@ impl Run {
         let claimed = local.reader.next_morsel().map_err(to_duckdb);
         let encoded = claimed.and_then(|number| match number {
             Some(number) => {
-                self.encode(local, number, plan, writer, partitions)?;
+                self.encode(local, number, plan, writer, partitions, pulse)?;
                 Ok(true)
             }
             None => Ok(false),
@@ -220,6 +240,7 @@ impl Run {
         plan: &Plan,
         writer: &OrderedWriter,
         partitions: &[Partition],
+        pulse: Pulse<'_>,
     ) -> Result<()> {
         if let Some(group) = self.copy(local, plan, partitions)? {
             return writer.push(number, group).map_err(export_error);
@@ -227,6 +248,7 @@ impl Run {
         let mut encoder: Option<RowGroupEncoder> = None;
         while let Some(chunk) = local.reader.chunk_of_morsel(BATCH_ROWS).map_err(to_duckdb)? {
             plan.control.check().map_err(export_error)?;
+            local.ask(pulse)?;
             let table = chunk.segments().first().map_or(0, |segment| segment.table());
             let partition = partitions.get(table).copied().unwrap_or_default();
             let batch = self.columns.read(&mut local.reader, &chunk, &self.dictionaries)?;
@@ -265,10 +287,16 @@ impl Run {
     }
 
     /// Reads until a row group is written; `false` at the end.
-    fn stream_next(&self, local: &mut LocalState, export: &Mutex<Option<Export>>) -> Result<bool> {
+    fn stream_next(
+        &self,
+        local: &mut LocalState,
+        export: &Mutex<Option<Export>>,
+        pulse: Pulse<'_>,
+    ) -> Result<bool> {
         let mut slot = export.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(export) = slot.as_mut() else { return Ok(false) };
         while let Some(chunk) = local.reader.next_chunk(BATCH_ROWS).map_err(to_duckdb)? {
+            local.ask(pulse)?;
             let batch = self.columns.read(&mut local.reader, &chunk, &self.dictionaries)?;
             export.write(&batch).map_err(export_error)?;
             let written = export.take_results();

@@ -1,13 +1,17 @@
 //! What a call does when it is executed: export on DuckDB's threads, or hand over a job.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use duckdb_neo::connection::Context;
+use duckdb_neo::error::DuckDBError;
 use duckdb_neo::Result;
 
 use super::background;
 use super::bind::BindData;
 use super::run::{LocalState, Run};
 use crate::duckdb::listing::Cell;
+use crate::duckdb::session::check_interrupt;
 use crate::jobs::{registry, Job, Queue, EARLY};
 
 /// What all threads of DuckDB share.
@@ -27,6 +31,7 @@ enum Work {
 struct Here {
     run: Run,
     job: Arc<Job>,
+    destination: PathBuf,
 }
 
 impl GlobalState {
@@ -74,9 +79,9 @@ impl GlobalState {
     }
 
     /// The next rows of the result; none at the end.
-    pub fn next(&self, local: Option<&mut LocalState>) -> Result<Vec<Vec<Cell>>> {
+    pub fn next(&self, context: &Context, local: Option<&mut LocalState>) -> Result<Vec<Vec<Cell>>> {
         match (&self.work, local) {
-            (Work::Here(here), Some(local)) => here.next(local),
+            (Work::Here(here), Some(local)) => here.next(context, local),
             (Work::Here(_), None) => Ok(Vec::new()),
             (Work::Background(answer), _) => {
                 Ok(answer.lock().unwrap_or_else(PoisonError::into_inner).take().into_iter().collect())
@@ -96,7 +101,7 @@ impl Here {
         job.queued()?;
         job.begin();
         match Run::new(&bound.request, threads, &job) {
-            Ok(run) => Ok(Self { run, job }),
+            Ok(run) => Ok(Self { run, job, destination: bound.request.destination.clone() }),
             Err(error) => {
                 job.end(Err(&error));
                 Err(error)
@@ -104,8 +109,14 @@ impl Here {
         }
     }
 
-    fn next(&self, local: &mut LocalState) -> Result<Vec<Vec<Cell>>> {
-        let written = self.run.next(local).inspect_err(|error| self.job.end(Err(error)))?;
+    fn next(&self, context: &Context, local: &mut LocalState) -> Result<Vec<Vec<Cell>>> {
+        let pulse = || check_interrupt(context, &self.destination);
+        let written = self.run.next(local, &pulse).inspect_err(|error| {
+            // After an interrupt of the statement, the job ends with it.
+            if error.code != DuckDBError::RuntimeInterrupt || self.job.is_cancelled() {
+                self.job.end(Err(error));
+            }
+        })?;
         if let Some(result) = self.run.take_result() {
             self.job.end(Ok(&result));
         }
