@@ -53,7 +53,8 @@ pub const ANNOTATION: &str = annotation::KEY;
 /// What is known of a column beyond its Arrow type. All of it is optional: `ColumnHint::default()` knows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnHint {
-    /// QuestDB's type code with all its high bits, without the designated bit.
+    /// QuestDB's type code with all its high bits, without the designated bit. A blob of type STRING or VARCHAR is text that is
+    /// known to be UTF-8 and is not checked again.
     pub questdb_type: Option<i32>,
     /// The designated timestamp: required, sorted, never without statistics.
     pub designated: bool,
@@ -323,6 +324,9 @@ fn annotate(plain: &TypePtr, input: &DataType, hint: &ColumnHint, id: Option<i32
                         )))
                         .with_scale(i32::from(*scale))
                         .with_precision(i32::from(*precision));
+                }
+                DataType::BinaryView if matches!(hint.tag(), Some(code::STRING | code::VARCHAR)) => {
+                    builder = builder.with_logical_type(Some(LogicalType::String));
                 }
                 DataType::FixedSizeBinary(16) if hint.uuid || hint.tag() == Some(code::UUID) => {
                     builder = builder.with_logical_type(Some(LogicalType::Uuid));

@@ -72,6 +72,11 @@ impl ExportColumn {
                 snapshot.name()
             ),
         })?;
+        // The decoders have checked the text; an array of text would check it again.
+        let value_type = match (column_type, value_type) {
+            (ColumnType::String | ColumnType::Varchar, _) if format == Format::Parquet => ValueType::Blob,
+            _ => value_type,
+        };
         let convert = match column_type {
             // As read_partitions returns it.
             _ if format == Format::Jsonl => Convert::None,
