@@ -32,6 +32,8 @@ pub struct FileReader {
     group: Option<Group>,
     scratch: Scratch,
     symbols: Vec<Option<KnownSymbols>>,
+    /// Memory of column chunks that are done with.
+    buffers: Vec<Vec<u8>>,
 }
 
 /// The symbols of the last block of a column: blocks of a row group share their dictionary.
@@ -47,6 +49,8 @@ struct Group {
     decoder: Option<ParquetRecordBatchReader>,
     /// Declared columns in the order of the decoder's.
     order: Vec<usize>,
+    /// The column chunks.
+    parts: Vec<Bytes>,
     /// Rows of the group that are in no block yet.
     left: u64,
     block: Block,
@@ -139,7 +143,13 @@ impl FileChunk {
 impl FileReader {
     /// A reader for one thread.
     pub fn new(scan: &Arc<FileScan>) -> Self {
-        Self { scan: Arc::clone(scan), group: None, scratch: Scratch::default(), symbols: Vec::new() }
+        Self {
+            scan: Arc::clone(scan),
+            group: None,
+            scratch: Scratch::default(),
+            symbols: Vec::new(),
+            buffers: Vec::new(),
+        }
     }
 
     /// The next chunk of at most `max_rows` rows; `None` at the end. It ends with the next call.
@@ -149,7 +159,7 @@ impl FileReader {
                 match self.scan.claim()? {
                     None => return Ok(None),
                     Some(piece) => {
-                        let open = Group::new(piece, &self.scan);
+                        let open = Group::new(piece, &self.scan, &mut self.buffers);
                         self.group = Some(open?);
                         continue;
                     }
@@ -168,7 +178,9 @@ impl FileReader {
                 }));
             }
             if group.left == 0 {
-                self.group = None;
+                if let Some(group) = self.group.take() {
+                    self.buffers = group.into_buffers();
+                }
                 continue;
             }
             // The old block goes before the new one is made.
@@ -216,13 +228,13 @@ impl FileReader {
 }
 
 impl Group {
-    fn new(piece: Piece, scan: &FileScan) -> Result<Self> {
+    fn new(piece: Piece, scan: &FileScan, buffers: &mut Vec<Vec<u8>>) -> Result<Self> {
         let file = Arc::clone(&piece.file);
         let place = |e: Error| e.in_file(file.file.path());
-        Self::try_new(piece, scan).map_err(place)
+        Self::try_new(piece, scan, buffers).map_err(place)
     }
 
-    fn try_new(piece: Piece, scan: &FileScan) -> Result<Self> {
+    fn try_new(piece: Piece, scan: &FileScan, buffers: &mut Vec<Vec<u8>>) -> Result<Self> {
         let file = &piece.file.file;
         let rows = file.groups().get(piece.group).copied();
         let rows =
@@ -243,13 +255,23 @@ impl Group {
             wanted.push((*declared, column.root));
         }
         wanted.sort_by_key(|(_, root)| *root);
-        let decoder = match wanted.is_empty() {
-            true => None,
-            false => Some(decoder(&piece, &wanted, rows.rows, scan.options.block_rows)?),
+        let (decoder, parts) = match wanted.is_empty() {
+            true => (None, Vec::new()),
+            false => {
+                let (decoder, parts) = decoder(&piece, &wanted, rows.rows, scan.options.block_rows, buffers)?;
+                (Some(decoder), parts)
+            }
         };
         let order = wanted.into_iter().map(|(declared, _)| declared).collect();
         let block = Block { first_row: rows.first_row, ..Block::default() };
-        Ok(Self { piece, decoder, order, left: rows.rows, block })
+        Ok(Self { piece, decoder, order, parts, left: rows.rows, block })
+    }
+
+    /// The memory of the column chunks, as far as no array refers to it any more.
+    fn into_buffers(self) -> Vec<Vec<u8>> {
+        let Self { decoder, block, parts, .. } = self;
+        drop((decoder, block));
+        parts.into_iter().filter(Bytes::is_unique).map(Vec::from).collect()
     }
 
     fn place(&self, error: Error) -> Error {
@@ -334,7 +356,8 @@ fn decoder(
     wanted: &[(usize, usize)],
     rows: u64,
     block_rows: usize,
-) -> Result<ParquetRecordBatchReader> {
+    buffers: &mut Vec<Vec<u8>>,
+) -> Result<(ParquetRecordBatchReader, Vec<Bytes>)> {
     let file = &piece.file.file;
     let metadata = file.reader.metadata();
     let absent = || Error::corrupt("row group lacks column chunks", "one for each column", "fewer");
@@ -345,6 +368,11 @@ fn decoder(
         let Some(column) = file.columns().iter().find(|column| column.root == *root) else { continue };
         for leaf in column.leaves.clone() {
             let chunk = group.columns().get(leaf).ok_or_else(absent)?;
+            if let Some(other) = chunk.file_path().filter(|other| !other.is_empty()) {
+                return Err(Error::unsupported(format!("column chunk is in another file, \"{other}\""))
+                    .in_column(&column.name)
+                    .hint("Read that file instead."));
+            }
             let start = chunk.dictionary_page_offset().filter(|offset| *offset > 0);
             let start = start.unwrap_or_else(|| chunk.data_page_offset());
             let (start, len) = (
@@ -352,7 +380,8 @@ fn decoder(
                 u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX),
             );
             let place = |e: Error| e.in_column(&column.name);
-            let stretch = Stretch::read(file.source.as_ref(), start, len, Vec::new()).map_err(place)?;
+            let buffer = buffers.pop().unwrap_or_default();
+            let stretch = Stretch::read(file.source.as_ref(), start, len, buffer).map_err(place)?;
             let flat = file
                 .reader
                 .parquet_schema()
@@ -369,19 +398,21 @@ fn decoder(
             parts.push(stretch);
         }
     }
-    parts.sort_by_key(|part| part.start);
+    parts.sort_by_key(|part: &Stretch| part.start);
+    let bytes = parts.iter().map(|part| part.bytes.clone()).collect();
     let chunks = Chunks { parts: parts.into(), len: file.source.len() };
     let roots = wanted.iter().map(|(_, root)| *root);
     let mask = ProjectionMask::roots(file.reader.parquet_schema(), roots);
     let batch = usize::try_from(rows).unwrap_or(usize::MAX).min(block_rows).max(1);
     let reader = file.with_dictionaries(&dictionaries)?;
-    guarded("row group", || {
+    let decoder = guarded("row group", || {
         ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, reader)
             .with_projection(mask)
             .with_row_groups(vec![piece.group])
             .with_batch_size(batch)
             .build()
-    })
+    })?;
+    Ok((decoder, bytes))
 }
 
 /// The column chunks of a row group, by their offsets in the file.
