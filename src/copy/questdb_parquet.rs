@@ -9,7 +9,7 @@
 //! DuckDB's own Parquet files. `row_group_rows` is exact.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ use duckdb_neo::copy_function::{
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::{extension::Extension, Result};
 use questdb_parquet::options::{find, Context as OptionsOf, Existing, Format, Mode, PartitionUnit};
-use questdb_parquet::sink::LocalSink;
+use questdb_parquet::sink;
 use questdb_parquet::{Export, ExportResult, Options, Plan};
 
 use super::json_types::JsonSession;
@@ -58,6 +58,7 @@ pub fn register(extension: &Extension) -> Result<()> {
 pub struct BindData {
     targets: Vec<Target>,
     schema: SchemaRef,
+    destination: PathBuf,
     options: Options,
     /// The size of row groups was said in our own words.
     sized: bool,
@@ -89,8 +90,10 @@ impl CopyToFunctionCallbacks for CopyTo {
 
     fn init(&self, context: &Context, bound: &Self::BindData, file_path: &str) -> Result<Self::InitData> {
         guard(|| {
-            let path = paths::expand(context, file_path)?;
-            paths::ask(context, &path)?;
+            let path = destination(context, file_path, &bound.options)?;
+            if bound.options.storage.is_some() && path != bound.destination {
+                return Err(not_one_destination(&path, &bound.destination));
+            }
             let threads = session::threads(context)?;
             let schema = Arc::clone(&bound.schema);
             let cancel = Arc::new(AtomicBool::new(false));
@@ -219,18 +222,44 @@ fn bind(copy: &CopyTo, context: &Context, info: &CopyToBindInfo) -> Result<BindD
     }
     let schema = Arc::new(Schema::new(fields));
     options.exact_path = true;
-    let path = paths::expand(context, &info.file_path()?)?;
+    let path = destination(context, &info.file_path()?, &options)?;
     options.compress_by_name(&path);
     if has_several_files(&options) {
-        LocalSink::check(Path::new(&path), &options).map_err(export_error)?;
+        sink::check(&path, &options).map_err(export_error)?;
     } else {
         // As COPY does with its other formats.
         options.existing = Existing::OverwriteOrIgnore;
+        sink::check(&path, &options).map_err(export_error)?;
     }
     // Whatever is wrong with the options for these columns, it is said before anything is written.
     let cancel = Arc::new(AtomicBool::new(false));
     Plan::new(Arc::clone(&schema), &[], options.clone(), cancel).map_err(export_error)?;
-    Ok(BindData { targets, schema, options, sized, asked: AtomicBool::new(false) })
+    Ok(BindData { targets, schema, destination: path, options, sized, asked: AtomicBool::new(false) })
+}
+
+/// DuckDB's engine makes up names of its own, for several files or beside a local one.
+fn not_one_destination(path: &Path, destination: &Path) -> Error {
+    Error {
+        code: DuckDBError::QueryNotImplemented,
+        message: format!(
+            "DuckDB asks for the file \"{}\", but with the option storage everything goes to \"{}\"\nUse partition_unit or \
+             max_row_groups_per_file instead of PARTITION_BY, PER_THREAD_OUTPUT and FILE_SIZE_BYTES, and a name that no \
+             local file has.",
+            path.display(),
+            destination.display()
+        ),
+    }
+}
+
+/// The destination: a local path, or a place in a bucket.
+fn destination(context: &Context, path: &str, options: &Options) -> Result<PathBuf> {
+    if options.storage.is_some() {
+        paths::ask_network(context, path)?;
+        return Ok(PathBuf::from(path));
+    }
+    let path = paths::expand(context, path)?;
+    paths::ask(context, &path)?;
+    Ok(path)
 }
 
 /// Whether the destination can become a directory.

@@ -40,6 +40,21 @@ pub fn ask(context: &Context, path: &Path) -> Result<()> {
     asked.map(drop).map_err(without_class)
 }
 
+/// Asks DuckDB whether requests may leave: `storage` names a store by itself, so that no permission of a single directory
+/// covers it.
+pub fn ask_network(context: &Context, destination: &str) -> Result<()> {
+    let (allowed, _) = context.config()?.get_value("enable_external_access")?;
+    match allowed.get::<bool>()? {
+        Some(false) => Err(Error {
+            code: DuckDBError::ConfigurationPermission,
+            message: format!(
+                "Cannot write to \"{destination}\" in an object store - enable_external_access is set to false"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The part of a glob pattern before its first special character, cut at a directory: where a search starts.
 pub fn pattern_root(pattern: &Path) -> PathBuf {
     let plain =

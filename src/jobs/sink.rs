@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use questdb_parquet::sink::{Shape, Sink, SinkFile};
+use questdb_parquet::sink::{PathOf, Shape, Sink, SinkFile};
 use questdb_parquet::Result;
 
 use super::job::Job;
@@ -32,6 +32,14 @@ impl Sink for JobSink {
 
     fn is_free(&self, relative: &Path) -> bool {
         self.inner.is_free(relative)
+    }
+
+    fn paths(&self) -> PathOf {
+        self.inner.paths()
+    }
+
+    fn max_open(&self) -> usize {
+        self.inner.max_open()
     }
 
     fn scratch(&self) -> Option<PathBuf> {

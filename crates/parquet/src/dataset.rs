@@ -12,7 +12,7 @@ use crate::row_group::EncodedRowGroup;
 use crate::sink::{Shape, Sink};
 use crate::Plan;
 
-/// Files that are open at once. Partitions beyond that, in unordered input, continue in a further file.
+/// Files that are open at once, unless the destination wants fewer. Partitions beyond that, in unordered input, continue in a further file.
 pub const MAX_OPEN_FILES: usize = 64;
 
 struct Open {
@@ -82,7 +82,7 @@ impl Dataset {
             let open = self.open.swap_remove(position);
             self.finish_file(open)?;
         }
-        if self.open.len() >= MAX_OPEN_FILES {
+        if self.open.len() >= self.sink.max_open() {
             let oldest =
                 self.open.iter().enumerate().min_by_key(|(_, open)| open.used).map(|(position, _)| position);
             if let Some(oldest) = oldest {

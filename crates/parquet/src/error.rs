@@ -90,7 +90,15 @@ impl Error {
 
     /// An operating-system error while doing `action` (a verb phrase) on `path`.
     pub fn io(error: &io::Error, action: &str, path: &Path) -> Self {
+        if let Some(inner) = Self::inside(error) {
+            return inner;
+        }
         Self::new(ErrorKind::Io, format!("cannot {action}: {error}")).in_file(path)
+    }
+
+    /// The error of this crate that a destination passed through [`io::Write`].
+    pub(crate) fn inside(error: &io::Error) -> Option<Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).cloned()
     }
 
     /// States what is accepted.
@@ -166,7 +174,8 @@ impl From<ParquetError> for Error {
     fn from(error: ParquetError) -> Self {
         match &error {
             ParquetError::External(inner) => match inner.downcast_ref::<io::Error>() {
-                Some(io) => Self::new(ErrorKind::Io, format!("cannot write: {io}")),
+                Some(io) => Self::inside(io)
+                    .unwrap_or_else(|| Self::new(ErrorKind::Io, format!("cannot write: {io}"))),
                 None => Self::new(ErrorKind::Io, format!("cannot write: {inner}")),
             },
             ParquetError::NYI(text) => Self::unsupported(text.clone()),

@@ -19,7 +19,7 @@ use crate::pool::Pool;
 use crate::raw_size::array_bytes;
 use crate::result::{ExportResult, RowGroupResult};
 use crate::schema::ColumnHint;
-use crate::sink::{LocalSink, Sink};
+use crate::sink::{self, Sink};
 use crate::{unit, Plan};
 
 /// Raw bytes that may wait for each thread.
@@ -60,7 +60,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Begins an export to the local path `destination`. `hints` is empty, or has one entry for each column of `schema`.
+    /// Begins an export to `destination`, a local path or, with the option `storage`, a place in a bucket. `hints` is empty, or has one entry for each column of `schema`.
     pub fn create(
         destination: impl AsRef<Path>,
         schema: SchemaRef,
@@ -70,8 +70,8 @@ impl Export {
         cancel: Arc<AtomicBool>,
     ) -> Result<Self> {
         let plan = Plan::new(schema, hints, options, cancel)?;
-        let sink = LocalSink::create(destination.as_ref(), &plan.options)?;
-        Self::to_sink(plan, Box::new(sink), threads)
+        let sink = sink::open(destination.as_ref(), &plan)?;
+        Self::to_sink(plan, sink, threads)
     }
 
     /// Begins an export to any sink.

@@ -11,7 +11,7 @@ use duckdb_neo::types::{TimestampNsValue, TimestampValue};
 use duckdb_neo::value::Value;
 use duckdb_neo::Result;
 use questdb_parquet::options::{Context as OptionsOf, Mode, PartitionUnit};
-use questdb_parquet::sink::LocalSink;
+use questdb_parquet::sink::{self, Address};
 use questdb_parquet::{OptionValue, Options, Plan};
 use questdb_storage::format::meta::PartitionBy;
 use questdb_storage::scan::{CompareOp, Filter, Literal, ScanPlan};
@@ -20,11 +20,12 @@ use questdb_storage::{Snapshot, Table};
 
 use super::columns::Columns;
 use super::partitions::restrict;
+use super::paths::{address_of, key};
 use super::{option_names, BACKGROUND};
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, conflict, export_error, to_duckdb};
+use crate::duckdb::log;
 use crate::duckdb::options::option_value;
-use crate::duckdb::{log, paths};
 use crate::functions::resolve;
 use crate::jobs::{self, Description, Settings};
 
@@ -119,10 +120,11 @@ pub fn check(context: &Context, call: Call) -> Result<BindData> {
     if options.root_name == Options::default().root_name {
         options.root_name = snapshot.name().to_owned();
     }
-    let destination = destination_path(context, &destination, &snapshot)?;
-    options.compress_by_name(&destination);
-    LocalSink::check(&destination, &options).map_err(export_error)?;
-    let description = description(&snapshot, &destination, &options);
+    options.compress_by_name(Path::new(&destination));
+    let address = destination_address(context, &destination, &snapshot, &options)?;
+    let description = description(&snapshot, &address, &options);
+    let destination = address.path;
+    sink::check(&destination, &options).map_err(export_error)?;
     let request = Request {
         table,
         snapshot,
@@ -141,12 +143,12 @@ pub fn check(context: &Context, call: Call) -> Result<BindData> {
     Ok(BindData { request: Arc::new(request), description, settings, background })
 }
 
-fn description(snapshot: &Snapshot, destination: &Path, options: &Options) -> Description {
+fn description(snapshot: &Snapshot, address: &Address, options: &Options) -> Description {
     Description {
         table_name: Some(snapshot.name().to_owned()),
-        destination: jobs::shown(&destination.to_string_lossy()),
-        key: jobs::key(destination),
-        is_remote: false,
+        destination: jobs::shown(&address.path.to_string_lossy()),
+        key: key(address),
+        is_remote: address.endpoint.is_some(),
         mode: mode_name(options.mode),
         include_metrics: options.include_metrics,
     }
@@ -270,15 +272,23 @@ fn partition_unit(snapshot: &Snapshot, options: &Options) -> Result<(PartitionUn
     Ok((unit, other && unit != PartitionUnit::None))
 }
 
-/// The destination as an absolute path, which must not lie in the table that is read.
-fn destination_path(context: &Context, destination: &str, snapshot: &Snapshot) -> Result<PathBuf> {
+/// The destination: a place in a bucket, or an absolute path, which must not lie in the table that is read.
+fn destination_address(
+    context: &Context,
+    destination: &str,
+    snapshot: &Snapshot,
+    options: &Options,
+) -> Result<Address> {
     if destination.trim().is_empty() {
         return Err(binder("Argument \"destination\" of questdb_export is empty"));
     }
-    let path = paths::expand(context, destination)?;
-    paths::ask(context, &path)?;
+    let address = address_of(context, destination, options)?;
+    if address.endpoint.is_some() {
+        return Ok(address);
+    }
+    let path = &address.path;
     let table = std::fs::canonicalize(snapshot.dir()).unwrap_or_else(|_| snapshot.dir().to_owned());
-    if jobs::resolved(&path).starts_with(&table) {
+    if jobs::resolved(path).starts_with(&table) {
         return Err(Error::invalid_input(format!(
             "The destination \"{}\" lies inside the table that is exported, \"{}\"\nChoose a directory outside of the \
              database.",
@@ -286,5 +296,5 @@ fn destination_path(context: &Context, destination: &str, snapshot: &Snapshot) -
             snapshot.dir().display()
         )));
     }
-    Ok(path)
+    Ok(address)
 }

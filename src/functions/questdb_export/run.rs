@@ -11,7 +11,6 @@ use duckdb_neo::Result;
 use questdb_parquet::encode::copied::{self, Source};
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::{Format, PartitionUnit};
-use questdb_parquet::sink::LocalSink;
 use questdb_parquet::{
     EncodedRowGroup, Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult,
 };
@@ -21,7 +20,7 @@ use questdb_storage::scan::{Projected, Reader, ScanPlan, Scanner};
 use super::bind::Request;
 use super::columns::Columns;
 use super::partitions::{are_several, groups, restrict};
-use super::paths::Paths;
+use super::paths::{open, Paths};
 use crate::duckdb::errors::{export_error, to_duckdb};
 use crate::duckdb::listing::Cell;
 use crate::duckdb::vectors::CHUNK_ROWS;
@@ -131,10 +130,9 @@ impl Run {
             }
         };
         let scanner = scanner.map_err(to_duckdb)?;
-        let sink = LocalSink::create(&bound.destination, &bound.options).map_err(export_error)?;
-        let (plan, paths) = Paths::of(plan, &sink, several);
+        let (plan, sink, paths) = open(&bound.destination, plan, several)?;
         let parallel = scanner.parallelism().min(threads.max(1));
-        let sink = Box::new(JobSink::new(Box::new(sink), job));
+        let sink = Box::new(JobSink::new(sink, job));
         let (work, threads) = match rows {
             Some(_) => {
                 let writer = Box::new(OrderedWriter::new(&plan, sink, bound.unit, 2 * threads));

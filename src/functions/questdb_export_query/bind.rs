@@ -10,7 +10,7 @@ use duckdb_neo::query_result::StatementType;
 use duckdb_neo::statement::Statement;
 use duckdb_neo::Result;
 use questdb_parquet::options::{Context as OptionsOf, Format, PartitionUnit};
-use questdb_parquet::sink::LocalSink;
+use questdb_parquet::sink::{self, Address};
 use questdb_parquet::{OptionValue, Options, Plan};
 
 use super::{ATTACH, NAME};
@@ -18,10 +18,11 @@ use crate::copy::json_types::JsonSession;
 use crate::copy::types::Target;
 use crate::duckdb::arguments::Arguments;
 use crate::duckdb::errors::{binder, export_error, without_class};
+use crate::duckdb::log;
 use crate::duckdb::options::option_value;
 use crate::duckdb::private::Inherited;
-use crate::duckdb::{log, paths};
 use crate::functions::questdb_export::bind::mode_name;
+use crate::functions::questdb_export::paths::{address_of, key};
 use crate::functions::questdb_export::{option_names, BACKGROUND};
 use crate::functions::{questdb_attach, register_readers};
 use crate::jobs::{self, Description, Settings};
@@ -97,9 +98,9 @@ pub fn check(context: &Context, call: Call) -> Result<BindData> {
     let mut options = Options::parse(given, OptionsOf::Function).map_err(export_error)?;
     log::warn(context, &options.notices)?;
     options.partition_unit.get_or_insert(PartitionUnit::None);
-    let destination = destination_path(context, &destination)?;
-    options.compress_by_name(&destination);
-    LocalSink::check(&destination, &options).map_err(export_error)?;
+    options.compress_by_name(Path::new(&destination));
+    let address = destination_address(context, &destination, &options)?;
+    sink::check(&address.path, &options).map_err(export_error)?;
     let setup = match root.as_str() {
         "" => String::new(),
         root => {
@@ -118,12 +119,13 @@ pub fn check(context: &Context, call: Call) -> Result<BindData> {
     let (targets, schema) = columns(&connection, &sql, json.as_ref()).map_err(explain)?;
     let description = Description {
         table_name: None,
-        destination: jobs::shown(&destination.to_string_lossy()),
-        key: jobs::key(&destination),
-        is_remote: false,
+        destination: jobs::shown(&address.path.to_string_lossy()),
+        key: key(&address),
+        is_remote: address.endpoint.is_some(),
         mode: mode_name(options.mode),
         include_metrics: options.include_metrics,
     };
+    let destination = address.path;
     let bound_in = Mutex::new(Some(connection));
     let request = Request { sql, setup, inherited, bound_in, targets, schema, destination, options };
     // Whatever is wrong with the options for these columns, it is said before anything is written.
@@ -198,20 +200,23 @@ pub fn explain(error: Error) -> Error {
     error
 }
 
-/// The destination as an absolute path, which must not lie in a table.
-fn destination_path(context: &Context, destination: &str) -> Result<PathBuf> {
+/// The destination: a place in a bucket, or an absolute path, which must not lie in a table.
+fn destination_address(context: &Context, destination: &str, options: &Options) -> Result<Address> {
     if destination.trim().is_empty() {
         return Err(binder(format!("Argument \"destination\" of {NAME} is empty")));
     }
-    let path = paths::expand(context, destination)?;
-    paths::ask(context, &path)?;
+    let address = address_of(context, destination, options)?;
+    if address.endpoint.is_some() {
+        return Ok(address);
+    }
+    let path = &address.path;
     let is_table = |dir: &&Path| dir.join("_txn").is_file() && dir.join("_meta").is_file();
-    match jobs::resolved(&path).ancestors().find(is_table) {
+    match jobs::resolved(path).ancestors().find(is_table) {
         Some(table) => Err(Error::invalid_input(format!(
             "The destination \"{}\" lies inside a table, \"{}\"\nChoose a directory outside of the database.",
             path.display(),
             table.display()
         ))),
-        None => Ok(path),
+        None => Ok(address),
     }
 }

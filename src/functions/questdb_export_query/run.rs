@@ -11,14 +11,13 @@ use duckdb_neo::error::Error;
 use duckdb_neo::query_progress::QueryProgressTracker;
 use duckdb_neo::{Parameters, Result};
 use questdb_parquet::options::PartitionUnit;
-use questdb_parquet::sink::LocalSink;
 use questdb_parquet::{Export, ExportResult, RowGroupResult};
 
 use super::bind::{explain, Request};
 use crate::duckdb::arrow;
 use crate::duckdb::errors::export_error;
 use crate::duckdb::listing::Cell;
-use crate::functions::questdb_export::paths::Paths;
+use crate::functions::questdb_export::paths::open;
 use crate::functions::questdb_export::run::{is_conflict, pause};
 use crate::jobs::{Job, JobSink, MOST_STARTS};
 
@@ -59,9 +58,9 @@ fn attempt(request: &Request, job: &Arc<Job>, listener: Listener<'_>) -> Result<
     let several = options.rotation.row_groups.is_some()
         || options.rotation.bytes.is_some()
         || options.partition_unit.is_some_and(|unit| unit != PartitionUnit::None);
-    let sink = LocalSink::create(&request.destination, options).map_err(export_error)?;
-    let (plan, paths) = Paths::of(request.plan(job.cancel_token())?, &sink, several);
-    let sink = Box::new(JobSink::new(Box::new(sink), job));
+    let plan = request.plan(job.cancel_token())?;
+    let (plan, sink, paths) = open(&request.destination, plan, several)?;
+    let sink = Box::new(JobSink::new(sink, job));
     let mut export = Export::to_sink(plan, sink, job.settings().threads).map_err(export_error)?;
     let mut written = |groups: Vec<RowGroupResult>, part: f64| {
         job.record(&groups, part);

@@ -48,7 +48,10 @@ impl Store {
 
     /// Copies all bytes to `target`; `step` is asked between parts.
     pub fn write_to(mut self, target: &mut dyn Write, step: &dyn Fn() -> Result<()>) -> Result<()> {
-        let failed = |error: io::Error| Error::new(ErrorKind::Io, format!("cannot write: {error}"));
+        let failed = |error: io::Error| {
+            Error::inside(&error)
+                .unwrap_or_else(|| Error::new(ErrorKind::Io, format!("cannot write: {error}")))
+        };
         for index in 0..self.pages.len() {
             step()?;
             let part = self.pages.take(index).map_err(failed)?;

@@ -49,7 +49,7 @@ fn values(kind: &Kind) -> String {
         Kind::Choice(words) => words.join(", "),
         Kind::Text => "text".to_owned(),
         Kind::Names => "column names".to_owned(),
-        Kind::Pairs => "struct".to_owned(),
+        Kind::Pairs | Kind::Storage => "struct".to_owned(),
         Kind::Obsolete(_) => String::new(),
     }
 }

@@ -2,10 +2,12 @@
 
 mod docs;
 mod parse;
+mod storage;
 mod table;
 mod value;
 
 pub use docs::markdown;
+pub use storage::{Secret, Storage};
 pub use table::{
     find, Context, Kind, Spec, CLICKHOUSE, DEFAULT_BLOOM_FILTER_FPP, DEFAULT_DATA_PAGE_SIZE,
     DEFAULT_DICTIONARY_PAGE_SIZE, DEFAULT_JSONL_ZSTD_LEVEL, DEFAULT_ROW_GROUP_SIZE,
@@ -205,6 +207,8 @@ pub struct Options {
     pub copy_row_groups: bool,
     /// `include_metrics`.
     pub include_metrics: bool,
+    /// `storage`.
+    pub storage: Option<Storage>,
     /// `overwrite`, `overwrite_or_ignore`, `append`.
     pub existing: Existing,
     /// `root_name`.
@@ -245,6 +249,7 @@ impl Default for Options {
             sorted: None,
             copy_row_groups: true,
             include_metrics: false,
+            storage: None,
             existing: Existing::default(),
             root_name: "schema".to_owned(),
             exact_path: false,

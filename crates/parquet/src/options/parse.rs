@@ -19,6 +19,7 @@ enum Checked {
     Text(String),
     Names(Vec<String>),
     Pairs(Vec<(String, OptionValue)>),
+    Storage(Storage),
 }
 
 impl Options {
@@ -94,6 +95,7 @@ fn check(spec: &'static Spec, value: &OptionValue) -> Result<Checked> {
         Kind::Pairs if spec.name == "field_ids" && matches!(value, OptionValue::Text(_)) => {
             Checked::Text(value.as_text(spec.name)?)
         }
+        Kind::Storage => Checked::Storage(Storage::parse(value)?),
         Kind::Pairs => Checked::Pairs(value.as_pairs(spec.name)?),
         Kind::Obsolete(_) => return Err(Error::internal("an obsolete option has no value")),
     })
@@ -140,6 +142,7 @@ impl Given {
     getter!(word, Word, &'static str);
     getter!(text, Text, String);
     getter!(names, Names, Vec<String>);
+    getter!(storage, Storage, Storage);
     getter!(pairs, Pairs, Vec<(String, OptionValue)>);
 }
 
@@ -150,11 +153,6 @@ fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Opt
         _ => Format::Parquet,
     };
     check_format(given, format)?;
-    if given.pairs("storage").is_some() {
-        return Err(
-            Error::unsupported("option \"storage\" is not supported yet").hint("Write to a local path.")
-        );
-    }
     let mode =
         given.word("mode").map(|word| if word == "single_file" { Mode::SingleFile } else { Mode::MultiFile });
     let rows = given.int("row_group_size").map(|rows| rows as u64);
@@ -210,6 +208,7 @@ fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Opt
         sorted: given.names("sorted").map(|names| names.iter().map(|name| sorted_by(name)).collect()),
         copy_row_groups: given.bool("copy_row_groups").unwrap_or(true),
         include_metrics: given.bool("include_metrics").unwrap_or(false),
+        storage: given.storage("storage"),
         existing: existing(given)?,
         root_name: given.text("root_name").unwrap_or(default.root_name),
         exact_path: context == Context::Copy,

@@ -29,6 +29,8 @@ pub enum Kind {
     Names,
     /// A struct of column or key → value.
     Pairs,
+    /// An object store and its credentials.
+    Storage,
     /// Accepted and ignored, with a notice: why it has no meaning here.
     Obsolete(&'static str),
 }
@@ -145,7 +147,7 @@ pub static TABLE: &[Spec] = &[
     spec("format", &[], Kind::Choice(&["parquet", "jsonl"]), "parquet", "`jsonl`: one JSON object for each row, values as DuckDB's `COPY … (FORMAT json)` renders them. Of the other options it takes `compression_codec` (uncompressed, which is its default, gzip, zstd), `compression_level`, and those on row groups (here: blocks of lines), files, partitions and the destination. COPY has the format `questdb_jsonl` instead."),
     spec("copy_row_groups", &[], Kind::Bool, "true", "Row groups of a table's Parquet partitions are copied as they are where rows, types, codec and the other options allow; false: everything is encoded anew. Tables only."),
     spec("include_metrics", &[], Kind::Bool, "false", "Elapsed time and peak memory in the result."),
-    spec("storage", &[], Kind::Pairs, "none", "Object storage: `{type, bucket, credentials, options}`. Not written yet."),
+    spec("storage", &[], Kind::Storage, "none", "An S3 bucket instead of local files: `{'type': 'S3', 'bucket': …, 'credentials': {'access_key': …, 'secret_key': …, 'session_token': …}, 'options': {'endpoint': …, 'region': …, 'allow_http': …, 'virtual_hosted_style': …, 'max_retries': …}}`. The destination is a prefix in the bucket, or `s3://bucket/prefix`. Without `endpoint`, AWS; `region` is us-east-1 when it is left out; `max_retries` is 8."),
     spec("overwrite", &[], Kind::Bool, "false", "Replaces the destination: files that were there before are gone."),
     spec("overwrite_or_ignore", &[], Kind::Bool, "false", "Replaces files of the same name, leaves others."),
     spec("append", &[], Kind::Bool, "false", "Adds files beside those that are there, under new names."),

@@ -7,12 +7,9 @@ use std::sync::mpsc::{sync_channel, SyncSender};
 use std::thread::{Builder, JoinHandle};
 
 use super::staging::{parent_of, Staging};
-use super::{Shape, Sink, SinkFile};
+use super::{PathOf, Shape, Sink, SinkFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Existing, Layout, Mode, Options};
-
-/// From a file's name among the new files, and the shape of the result, to its final path.
-pub type PathOf = Box<dyn Fn(&Path, Shape) -> PathBuf + Send + Sync>;
 
 /// A local destination.
 #[derive(Debug)]
@@ -43,19 +40,6 @@ impl LocalSink {
             Existing::Refuse => refuse_existing(&destination, &single_path(&destination, options)),
             _ => Ok(()),
         }
-    }
-
-    /// A function that says where the file `relative` will be, alone or in the directory.
-    pub fn paths(&self) -> PathOf {
-        let destination = self.destination.clone();
-        let single = match self.existing {
-            Existing::Append if self.single.exists() => free_name(&self.single, self.suffix),
-            _ => self.single.clone(),
-        };
-        Box::new(move |relative, shape| match shape {
-            Shape::Directory => destination.join(relative),
-            _ => single.clone(),
-        })
     }
 
     /// Moves what is at `path` out of the way, to be removed with the staging directory.
@@ -144,6 +128,18 @@ impl Sink for LocalSink {
 
     fn is_free(&self, relative: &Path) -> bool {
         !self.destination.join(relative).exists()
+    }
+
+    fn paths(&self) -> PathOf {
+        let destination = self.destination.clone();
+        let single = match self.existing {
+            Existing::Append if self.single.exists() => free_name(&self.single, self.suffix),
+            _ => self.single.clone(),
+        };
+        Box::new(move |relative, shape| match shape {
+            Shape::Directory => destination.join(relative),
+            _ => single.clone(),
+        })
     }
 
     fn scratch(&self) -> Option<PathBuf> {

@@ -1,14 +1,56 @@
-//! Where files go. One implementation writes local directories; object stores fit the same trait.
+//! Where files go: local directories, or S3 buckets.
 
 mod local;
+mod object;
 mod staging;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-pub use local::{LocalSink, PathOf};
+pub use local::LocalSink;
+pub use object::ObjectSink;
 
+use crate::dataset::MAX_OPEN_FILES;
 use crate::error::Result;
+use crate::options::Options;
+use crate::Plan;
+
+/// From a file's name among the new files, and the shape of the result, to its final path.
+pub type PathOf = Box<dyn Fn(&Path, Shape) -> PathBuf + Send + Sync>;
+
+/// The destination that the options of `plan` say: a bucket with `storage`, a local path without.
+pub fn open(destination: &Path, plan: &Plan) -> Result<Box<dyn Sink>> {
+    Ok(match &plan.options.storage {
+        Some(storage) => Box::new(ObjectSink::create(destination, storage, &plan.options, &plan.control)?),
+        None => Box::new(LocalSink::create(destination, &plan.options)?),
+    })
+}
+
+/// `destination` as it is shown and compared; without a secret.
+pub fn address(destination: &Path, options: &Options) -> Result<Address> {
+    let Some(storage) = &options.storage else {
+        return Ok(Address { path: destination.to_owned(), endpoint: None });
+    };
+    let location = object::Location::of(destination, storage, options)?;
+    Ok(Address { path: location.url(&location.prefix), endpoint: Some(storage.endpoint()) })
+}
+
+/// Where the files of an export go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A local path, or `s3://bucket/prefix`.
+    pub path: PathBuf,
+    /// The object store.
+    pub endpoint: Option<String>,
+}
+
+/// Whether files can go to `destination`, as far as that can be said without a request and without touching it.
+pub fn check(destination: &Path, options: &Options) -> Result<()> {
+    match &options.storage {
+        Some(storage) => object::Location::of(destination, storage, options).map(drop),
+        None => LocalSink::check(destination, options),
+    }
+}
 
 /// A file being written.
 pub trait SinkFile: Write + Send {
@@ -28,6 +70,14 @@ pub trait Sink: Send {
 
     /// Whether `relative` is free in the destination; asked only when files are appended.
     fn is_free(&self, relative: &Path) -> bool;
+
+    /// Says where files will be when they are published.
+    fn paths(&self) -> PathOf;
+
+    /// Files that may be open at once.
+    fn max_open(&self) -> usize {
+        MAX_OPEN_FILES
+    }
 
     /// A directory for temporary data that goes away with the sink.
     fn scratch(&self) -> Option<PathBuf>;
