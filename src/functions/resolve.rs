@@ -46,8 +46,8 @@ pub fn table(context: &Context, path: &str, table_name: Option<&str>) -> Result<
     .map_err(to_duckdb)
 }
 
-/// What `read` makes of the table's state now. A server that commits meanwhile may delete or overwrite
-/// what is read, so then it is read again; one that never rests does not keep the answer away.
+/// What `read` makes of the table's state now. A server may delete or overwrite what is read, so it is read again
+/// when a partition was touched meanwhile; a server that never rests does not keep the answer away.
 pub fn current<T>(
     table: &Table,
     read: impl Fn(&Snapshot) -> questdb_storage::Result<T>,
@@ -57,7 +57,8 @@ pub fn current<T>(
         let snapshot = table.snapshot()?;
         let result = read(&snapshot);
         left -= 1;
-        if left == 0 || snapshot.is_current()? {
+        let untouched = || snapshot.partitions().iter().all(|partition| snapshot.check(partition).is_ok());
+        if left == 0 || snapshot.is_current()? || (result.is_ok() && untouched()) {
             return result;
         }
         std::thread::sleep(Duration::from_millis(2));

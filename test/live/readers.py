@@ -33,12 +33,13 @@ import pyarrow.parquet
 import writers
 from invariants import BATCH, DAY, Model, Problem, bad_row
 
-BIND_SHARED = 0.15  # seconds: a statement that is bound and not executed lends its snapshot to the next one for so long
+BIND_SHARED = 10  # seconds: a statement that is bound and not executed lends its snapshot to the next one for 0.1 s, not counting waits for a processor
 RETRIES = 60  # conflicts of one query in a row before it counts as starved
 CONFLICT = re.compile(r"run (the query|it) again", re.IGNORECASE)
 GONE = re.compile(
     r'has no table|dropped, renamed or created again|(?<!partition )directory does not exist|not a QuestDB table directory: expected files _meta and _txn, found neither'
     r'|file does not exist \(table "[^"]*", file "[^"]*/_(meta|txn|cv|name)"')  # not: the file of a column
+CATALOGUE = ("tables", "partitions", "symbols", "described")
 UNSUPPORTED = re.compile(r"stored as Parquet, which is not supported yet", re.IGNORECASE)
 
 
@@ -59,7 +60,7 @@ class Table:
         self.model = Model(self.scenario)
         self.slot, self.directory = spec["slot"], spec["directory"]
         self.prepared = False
-        self.lent = (-1.0, 0)  # when a statement was bound without being executed, and what was acknowledged before that
+        self.lent = (-BIND_SHARED, 0)  # when a statement was bound without being executed, and what was acknowledged before that
         self.frozen = None  # the state that a checkpoint holds
         self.oldest = spec.get("oldest")  # it is at least this one
 
@@ -135,6 +136,9 @@ class Reader:
                 if self.checkpoint:
                     self.check_frozen(table)
                 report["outcome"] = "ok"
+                if kind not in CATALOGUE:  # what was lent to this session is given back when a scan is executed
+                    for other in self.tables:
+                        other.lent = (-BIND_SHARED, 0)
             except Wrong as wrong:
                 report |= {"outcome": "failed", "problems": [p.as_json() for p in wrong.problems], "result": self.keep(wrong.result)}
             except duckdb.Error as error:

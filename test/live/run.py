@@ -384,12 +384,26 @@ class Run:
                 self.results.fail(writer.scenario.name, error=f"the writer stopped at operation {writer.next}: {writer.error}")
 
     def drop_tables(self):
+        """The server fails now and then to remove a directory in which it is deleting old files itself; what is left of
+        the table then stands in the way of a checkpoint."""
+        left = []
         for writer in self.writers:
-            try:
-                writer.drop()
-            except questdb_server.SqlError as error:
-                print(f"{writer.scenario.table} was not dropped: {error}")
+            for _ in range(5):
+                try:
+                    writer.drop()
+                    break
+                except questdb_server.SqlError as error:
+                    failure = error
+                    time.sleep(0.5)
+            else:
+                print(f"{writer.scenario.table} was not dropped, its directory is removed: {failure}")
+                left += writer.scenario.names()
         self.writers = []
+        if left:
+            self.server.stop()
+            for name in left:
+                shutil.rmtree(self.server.db / name, ignore_errors=True)
+            self.server.start()
 
     def group(self, names, number, seconds):
         started = time.monotonic()

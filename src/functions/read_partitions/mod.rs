@@ -3,6 +3,7 @@
 mod bind;
 mod columns;
 mod files;
+mod moment;
 mod paths;
 mod run;
 mod scan;

@@ -3,17 +3,19 @@
 //! DuckDB binds each mention of a function by itself and does not say which query a bind belongs to. All
 //! mentions of one query are bound one after the other, though, in one session and before any of them is
 //! executed. So a snapshot, and which directory a table's name stands for, is shared by the binds of a session
-//! that follow each other within [`WINDOW`], until one of them is executed.
+//! that follow each other within [`WINDOW`], until one of them is executed. The time for which the thread waits for a
+//! processor does not count.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duckdb_neo::connection::Context;
 use duckdb_neo::Result;
 use questdb_storage::table::SnapshotMode;
 use questdb_storage::{Database, Snapshot, Table};
 
+use super::moment::Moment;
 use crate::duckdb::errors::to_duckdb;
 use crate::duckdb::{paths, session};
 
@@ -23,6 +25,9 @@ const WINDOW: Duration = Duration::from_millis(100);
 
 /// How long mentions that follow each other share them at most.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// When they are given up, by the clock, however busy the machine is.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// The state of a table for all mentions of it in one query. A statement that is executed again without being
 /// bound again (a prepared one without parameters) gets a new state for each execution.
@@ -80,15 +85,15 @@ impl Shared {
 
 struct Taken {
     session: i64,
-    first: Instant,
+    first: Moment,
     /// The last mention.
-    last: Instant,
+    last: Moment,
     what: What,
 }
 
 impl Taken {
     fn new(session: i64, what: What) -> Self {
-        let now = Instant::now();
+        let now = Moment::now();
         Self { session, first: now, last: now, what }
     }
 }
@@ -151,9 +156,17 @@ pub fn executed(context: &Context) -> Result<()> {
 
 /// What an earlier mention of the query has left, if there is one.
 fn mentioned<T>(session: i64, pick: impl Fn(&What) -> Option<T>) -> Option<T> {
-    recent().iter_mut().filter(|taken| taken.session == session).find_map(|taken| {
+    let mut recent = recent();
+    if !recent.iter().any(|taken| taken.session == session) {
+        return None;
+    }
+    let now = Moment::now();
+    recent.retain(|taken| {
+        taken.session != session || (taken.last.until(&now) < WINDOW && taken.first.until(&now) < LONGEST)
+    });
+    recent.iter_mut().filter(|taken| taken.session == session).find_map(|taken| {
         let found = pick(&taken.what)?;
-        taken.last = Instant::now();
+        taken.last = now;
         Some(found)
     })
 }
@@ -161,6 +174,6 @@ fn mentioned<T>(session: i64, pick: impl Fn(&What) -> Option<T>) -> Option<T> {
 /// What still waits for further mentions.
 fn recent() -> MutexGuard<'static, Vec<Taken>> {
     let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-    recent.retain(|taken| taken.last.elapsed() < WINDOW && taken.first.elapsed() < LONGEST);
+    recent.retain(|taken| taken.last.elapsed() < GIVEN_UP);
     recent
 }

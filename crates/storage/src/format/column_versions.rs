@@ -61,12 +61,10 @@ impl ColumnVersions {
         Self::read_area(source, |version| version)
     }
 
-    /// Reads the area of version `wanted` if it is the current one or the one before, which stays as it is until the
-    /// next write: `_cv` is written before `_txn`, so it is ahead while a transaction commits, or if the server was
-    /// killed then. Otherwise reads the current area.
-    pub fn read_for(source: &dyn Source, wanted: i64) -> Result<Self> {
-        let wanted = wanted as u64;
-        Self::read_area(source, |version| if version == wanted.wrapping_add(1) { wanted } else { version })
+    /// Reads the area of the version before the current one. It stays as it is until the transaction of the current one
+    /// is over and the next one writes: a reader has to see afterwards that `_txn` is still the one before.
+    pub fn read_before(source: &dyn Source) -> Result<Self> {
+        Self::read_area(source, |version| version.wrapping_sub(1))
     }
 
     fn read_area(source: &dyn Source, choose: impl Fn(u64) -> u64) -> Result<Self> {
@@ -194,20 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn the_area_before_is_read_while_its_transaction_is_the_current_one() {
+    fn the_area_before_the_current_one_is_there() {
         let mut bytes = file(4, &[[5, 5, 0, 7]]);
         bytes.extend([0u8; 64]);
         bytes[AREA_B..AREA_B + 8].copy_from_slice(&72i64.to_le_bytes());
         bytes[AREA_B + 8..AREA_B + 16].copy_from_slice(&32i64.to_le_bytes());
         bytes[72..80].copy_from_slice(&6i64.to_le_bytes());
         let source = Memory::new(bytes);
-        let state = |wanted| {
-            let versions = ColumnVersions::read_for(&source, wanted).unwrap();
-            (versions.version, versions.state(5, 5).unwrap())
-        };
-        assert_eq!(state(4), (4, ColumnState::Present { name_txn: Some(0), top: 7 }));
-        assert_eq!(state(3), (3, ColumnState::Present { name_txn: None, top: 0 }));
-        assert_eq!(state(2).0, 4, "older ones are gone");
+        let state = |versions: ColumnVersions| (versions.version, versions.state(5, 5).unwrap());
+        let now = state(ColumnVersions::read(&source).unwrap());
+        assert_eq!(now, (4, ColumnState::Present { name_txn: Some(0), top: 7 }));
+        let before = state(ColumnVersions::read_before(&source).unwrap());
+        assert_eq!(before, (3, ColumnState::Present { name_txn: None, top: 0 }));
     }
 
     #[test]

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The same for errors that are more likely to be damage.
 const SHORT_PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long errors of different kinds may follow each other.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// How often they are read before an error counts, however long that took.
 const TRIES: u32 = 16;
 
@@ -69,23 +72,25 @@ impl Snapshot {
         files: Arc<dyn Files>,
         mode: SnapshotMode,
     ) -> Result<Self> {
-        let started = Instant::now();
-        let mut tries = 0u32;
+        let begun = Instant::now();
+        let mut same = Repeated::default();
         loop {
-            tries = tries.saturating_add(1);
-            match Self::try_read(&name, &layout, &files, mode, Structure::Current) {
+            let error = match Self::try_read(&name, &layout, &files, mode, Structure::Current) {
                 Ok(snapshot) => return Ok(snapshot),
-                Err(e) => match patience(e.kind()) {
-                    Some((time, times)) if tries < times || started.elapsed() < time => {
-                        std::thread::sleep(Duration::from_millis(2));
-                    }
-                    // The server may have been killed while it changed the structure.
-                    Some(_) if Structure::is_behind(&e) => {
-                        return Self::try_read(&name, &layout, &files, mode, Structure::LeftOver)
-                            .map_err(|_| e.in_table(&name));
-                    }
-                    _ => return Err(e.in_table(&name)),
-                },
+                Err(error) => error,
+            };
+            match patience(error.kind()) {
+                Some((time, times))
+                    if !same.is_over(error.kind(), time, times) && begun.elapsed() < LONGEST =>
+                {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                // The server may have been killed while it changed the structure.
+                Some(_) if Structure::is_behind(&error) => {
+                    return Self::try_read(&name, &layout, &files, mode, Structure::LeftOver)
+                        .map_err(|_| error.in_table(&name));
+                }
+                _ => return Err(error.in_table(&name)),
             }
         }
     }
@@ -133,7 +138,14 @@ impl Snapshot {
         }
         let cv_path = records.join("_cv");
         let cv = files.open(&cv_path, Access::Record)?;
-        let column_versions = ColumnVersions::read_for(cv.as_ref(), txn.column_version)?;
+        let mut column_versions = ColumnVersions::read(cv.as_ref())?;
+        if column_versions.version == txn.column_version.wrapping_add(1) {
+            // Ahead while a transaction commits, and for good if the server was killed then.
+            let before = ColumnVersions::read_before(cv.as_ref())?;
+            if Txn::read(files.open(&txn_path, Access::Record)?.as_ref())?.txn == txn.txn {
+                column_versions = before;
+            }
+        }
         if column_versions.version != txn.column_version {
             return Err(disagree("_cv", txn.column_version, column_versions.version).in_file(&cv_path));
         }
@@ -338,6 +350,25 @@ fn patience(kind: ErrorKind) -> Option<(Duration, u32)> {
         ErrorKind::Conflict => Some((PATIENCE, TRIES)),
         ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported => Some((SHORT_PATIENCE, TRIES)),
         _ => None,
+    }
+}
+
+/// How long, and how often in a row, an error of one kind was met: another one is a sign of a server at work.
+#[derive(Debug, Default)]
+struct Repeated {
+    kind: Option<ErrorKind>,
+    first: Option<Instant>,
+    times: u32,
+}
+
+impl Repeated {
+    /// Counts an error of `kind`; whether it was met for long enough and often enough.
+    fn is_over(&mut self, kind: ErrorKind, time: Duration, times: u32) -> bool {
+        if self.kind != Some(kind) {
+            *self = Self { kind: Some(kind), first: Some(Instant::now()), times: 0 };
+        }
+        self.times = self.times.saturating_add(1);
+        self.times >= times && self.first.is_none_or(|first| first.elapsed() >= time)
     }
 }
 

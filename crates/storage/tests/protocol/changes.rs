@@ -128,7 +128,7 @@ fn a_partition_is_split_and_its_old_tail_written_over() {
     let mut server = Server::days();
     server.start();
     server.split(0, 30, late(20, 7000));
-    server.squash(0);
+    server.squash_with(0, late(9, 7300));
     check(&server.change("split and squash"), Harm::WrongRows);
 }
 
@@ -140,7 +140,7 @@ fn the_last_partition_is_split_and_rows_follow_in_its_old_tail() {
     server.start();
     server.split(0, 30, late(20, 7000));
     server.split(1, 10, late(5, 7100));
-    server.squash(0);
+    server.squash_with(0, late(9, 7300));
     server.append(rows(DAY + 1000 * SECOND, 30, 7200));
     check(&server.change("splits of the last partition"), Harm::WrongRows);
 }

@@ -33,7 +33,7 @@ fn kill(change: &Change) -> Vec<(usize, Error)> {
     let mut errors = Vec::new();
     for (written, (result, (_, commits))) in results.into_iter().zip(&trees).enumerate() {
         match result {
-            Outcome::Rows { state, restarts } => {
+            Outcome::Rows { state, restarts, .. } => {
                 assert!(state == change.states[*commits], "{}, {written} writes", change.name);
                 assert_eq!(restarts, 0, "{}, {written} writes: nobody is at work", change.name);
             }
@@ -99,7 +99,9 @@ fn a_lock_file_that_a_killed_server_left_changes_nothing() {
     let change = server.change("lock");
     let mut tree = change.before.clone();
     tree.apply(&change.steps[0].action);
-    assert!(matches!(read_still(&tree), Outcome::Rows { state, restarts: 0 } if state == change.states[0]));
+    assert!(
+        matches!(read_still(&tree), Outcome::Rows { state, restarts: 0, .. } if state == change.states[0])
+    );
     tree.apply(&Action::Delete { path: "/db/t/1970-01-03/v.d".into() });
     let Outcome::Failed { error, .. } = read_still(&tree) else { panic!() };
     assert_eq!(error.kind(), ErrorKind::NotFound, "damage is no conflict: {error}");
@@ -154,7 +156,7 @@ fn a_file_that_may_not_be_read_any_more_is_named() {
         let disk = Arc::new(Disk::new(&change.before, vec![(at, step)], Columns::Mapped));
         match read(disk, Path::new("/db/t"), SnapshotMode::Automatic, Query::All) {
             // It was open.
-            Outcome::Rows { state, restarts: 0 } => assert!(state == change.states[0]),
+            Outcome::Rows { state, restarts: 0, .. } => assert!(state == change.states[0]),
             Outcome::Rows { .. } => panic!("nothing has changed"),
             Outcome::Failed { error, .. } => {
                 failures += 1;

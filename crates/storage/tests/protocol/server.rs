@@ -518,9 +518,16 @@ impl Server {
 
     /// The piece behind partition `index` comes back into it, in place.
     pub fn squash(&mut self, index: usize) {
+        self.squash_with(index, Vec::new());
+    }
+
+    /// The same in one transaction with late rows of the piece.
+    pub fn squash_with(&mut self, index: usize, rows: Vec<Row>) {
         let old = self.part_dir(index + 1);
-        let tail = self.parts.remove(index + 1);
-        self.parts[index].rows.extend(tail.rows);
+        let mut tail = self.parts.remove(index + 1).rows;
+        tail.extend(rows);
+        tail.sort_by_key(|row| if let Value::Long(time) = row[0] { time } else { 0 });
+        self.parts[index].rows.extend(tail);
         self.parts[index].squash += 1;
         self.write_part(index);
         self.commit();
