@@ -257,6 +257,7 @@ fn destination(context: &Context, path: &str, options: &Options) -> Result<PathB
         paths::ask_network(context, path)?;
         return Ok(PathBuf::from(path));
     }
+    paths::refuse_remote(context, path)?;
     let path = paths::expand(context, path)?;
     paths::ask(context, &path)?;
     Ok(path)

@@ -55,6 +55,20 @@ pub fn ask_network(context: &Context, destination: &str) -> Result<()> {
     }
 }
 
+/// Refuses a destination that is an address and for which no store was named.
+pub fn refuse_remote(context: &Context, destination: &str) -> Result<()> {
+    if !FileSystem::new(context)?.is_remote(destination)? {
+        return Ok(());
+    }
+    Err(Error {
+        code: DuckDBError::QueryNotImplemented,
+        message: format!(
+            "The destination \"{destination}\" is remote, and DuckDB's secrets are not known to the writer\nName the store and \
+             its keys with the option storage, or write to a local directory."
+        ),
+    })
+}
+
 /// The part of a glob pattern before its first special character, cut at a directory: where a search starts.
 pub fn pattern_root(pattern: &Path) -> PathBuf {
     let plain =

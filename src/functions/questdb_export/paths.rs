@@ -44,6 +44,7 @@ pub fn address_of(context: &Context, destination: &str, options: &Options) -> Re
         paths::ask_network(context, destination)?;
         return sink::address(Path::new(destination), options).map_err(export_error);
     }
+    paths::refuse_remote(context, destination)?;
     let path = paths::expand(context, destination)?;
     paths::ask(context, &path)?;
     Ok(Address { path, endpoint: None })
