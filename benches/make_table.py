@@ -5,6 +5,7 @@
 
     db/trades            ROWS rows in ten DAY partitions: the table that most queries read
     db/ticks1000         ROWS rows, a symbol of 1000 values (and some nulls)
+    db/converted         the first PARQUET_DAYS days of trades again, all of them converted to Parquet partitions
     db/many_partitions   50 000 rows in 10 000 HOUR partitions
     peers.duckdb         the three tables as DuckDB's own, checkpointed
     <table>.parquet      the three tables as DuckDB writes them: lz4_raw, its defaults otherwise
@@ -32,6 +33,7 @@ import questdb_server  # noqa: E402
 
 DEFAULT_ROWS = 20_000_000
 DAYS = 10
+PARQUET_DAYS = 5
 HOURS = 10_000
 FIRST_DAY = 1_704_067_200_000_000  # 2024-01-01, µs
 DAY, HOUR = 86_400_000_000, 3_600_000_000
@@ -51,6 +53,10 @@ TRADES_DAY = """
              WHEN kind < 8 THEN concat('a longer note, number ', rnd_int(0, 4999, 0)) ELSE concat('order ', x + {done}, ' was filled') END::varchar,
         rnd_int(1, 1000, 0)
     FROM (SELECT x, rnd_int(0, 9, 0) kind FROM long_sequence({rows}, {seed}, 1))"""
+
+# A table with a WAL may convert its last partition, too.
+CONVERTED = TRADES.replace("TABLE trades", "TABLE converted").replace("BYPASS WAL", "WAL")
+CONVERTED_DAY = TRADES_DAY.replace("INTO trades", "INTO converted")
 
 TICKS = """
     CREATE TABLE ticks1000 (ts TIMESTAMP, sym SYMBOL CAPACITY 2048, price DOUBLE, qty INT) TIMESTAMP(ts) PARTITION BY DAY BYPASS WAL"""
@@ -86,6 +92,7 @@ def ensure(rows=DEFAULT_ROWS, say=print):
     """The directory with everything described above, made if it is not there yet."""
     directory = BENCH_DIRECTORY / str(rows)
     if (directory / "truth.json").exists():
+        add_converted(directory, rows, say)
         return directory
     if questdb_server.find() is None:
         say(f"No Java and QuestDB server here: the benchmarks read the small fixture {FIXTURE} instead of {rows:,} rows. Its values repeat in runs; "
@@ -130,9 +137,34 @@ def make_with_server(root, rows, say):
             }
             say(f"{table}: made by the server in {time.monotonic() - begin:.0f} s", flush=True)
     make_peers(root, {table: f"{root}/export/{table}/*.parquet" for table in truth["tables"]}, truth, say)
+    truth["converted"] = make_converted(root, rows, say)
     for leftover in ("export", "import", "public", "conf"):
         shutil.rmtree(root / leftover, ignore_errors=True)
     return truth
+
+
+def add_converted(directory, rows, say):
+    """Adds the table to a directory that was made before there was one."""
+    truth = json.loads((directory / "truth.json").read_text())
+    if "converted" in truth or questdb_server.find() is None:
+        return
+    truth["converted"] = make_converted(directory, rows, say)
+    (directory / "truth.json").write_text(json.dumps(truth, indent=1))
+
+
+def make_converted(root, rows, say):
+    """The table of Parquet partitions; DuckDB reads the same files."""
+    begin = time.monotonic()
+    with questdb_server.Server(root, heap="2g") as server:
+        server.query(CONVERTED)
+        for insert in list(daily(CONVERTED_DAY, rows))[:PARQUET_DAYS]:
+            server.query(insert)
+        server.wait_applied("converted")
+        server.query("ALTER TABLE converted CONVERT PARTITION TO PARQUET WHERE ts >= '2024-01-01'")
+        server.wait_applied("converted")
+        directory = f"db/{server.directory('converted').name}"
+    say(f"converted: made by the server in {time.monotonic() - begin:.0f} s", flush=True)
+    return directory
 
 
 def daily(insert, rows):
