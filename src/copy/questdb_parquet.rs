@@ -9,12 +9,13 @@
 //! DuckDB's own Parquet files. `row_group_rows` is exact.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_array::{Array, RecordBatch, RecordBatchOptions, StructArray};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use duckdb_neo::column_data_collection::ColumnDataCollection;
 use duckdb_neo::connection::Context;
 use duckdb_neo::copy_function::{
@@ -30,13 +31,23 @@ use super::json_types::JsonSession;
 use super::types::Target;
 use crate::duckdb::errors::{export_error, guard};
 use crate::duckdb::options::option_value;
+use crate::duckdb::vectors::CHUNK_ROWS;
 use crate::duckdb::{arrow, log, paths, session};
 
-/// Rows of an array: small enough for 2 GiB of text in it.
+/// Rows of an array, at most.
 const ARRAY_ROWS: usize = 16_384;
 
-/// Rows that DuckDB collects before they are handed over.
+/// Rows that DuckDB collects before they are handed over, at most.
 const BATCH_ROWS: usize = 61_440;
+
+/// Bytes of these rows, as far as their types say.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// Bytes of a batch above which it is not converted as a whole, but array by array as the writer takes it.
+const WIDE_BATCH: usize = 256 << 20;
+
+/// Bytes of an array above which it is converted in pieces.
+const PIECE_BYTES: usize = 256 << 20;
 
 /// A format of COPY.
 pub struct CopyTo {
@@ -67,6 +78,28 @@ pub struct BindData {
 }
 
 impl BindData {
+    /// An array of DuckDB's as batches of the export's schema.
+    fn batches(&self, context: &Context, array: &StructArray) -> Result<Vec<RecordBatch>> {
+        let pieces = array.get_array_memory_size().div_ceil(PIECE_BYTES).clamp(1, array.len().max(1));
+        let rows = array.len().div_ceil(pieces).max(1);
+        let starts = (0..array.len()).step_by(rows);
+        let pieces = starts.map(|start| array.slice(start, rows.min(array.len() - start)));
+        pieces.map(|piece| self.batch(context, &piece)).collect()
+    }
+
+    fn batch(&self, context: &Context, array: &StructArray) -> Result<RecordBatch> {
+        let columns = self.targets.iter().zip(array.columns());
+        let columns = columns.map(|(target, column)| target.convert(context, column));
+        let rows = RecordBatchOptions::new().with_row_count(Some(array.len()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &rows)
+            .map_err(|e| Error::internal(format!("cannot build a record batch: {e}")))
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.schema.fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
     /// Each batch is a row group.
     fn batches_are_row_groups(&self) -> bool {
         !self.sized && !self.asked.load(Ordering::Acquire)
@@ -82,7 +115,8 @@ pub struct InitData {
 impl CopyToFunctionCallbacks for CopyTo {
     type InitData = InitData;
     type BindData = BindData;
-    type BatchData = Mutex<Vec<RecordBatch>>;
+    /// A converted batch; `None` for a wide one, which is converted when it is written.
+    type BatchData = Mutex<Option<Vec<RecordBatch>>>;
 
     fn bind(&self, context: &Context, info: &CopyToBindInfo) -> Result<Self::BindData> {
         guard(|| bind(self, context, info))
@@ -115,31 +149,35 @@ impl CopyToFunctionCallbacks for CopyTo {
         input: &ColumnDataCollection<'_>,
     ) -> Result<Self::BatchData> {
         guard(|| {
-            let names: Vec<&str> = bound.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            let arrays = arrow::export(context, &names, input, ARRAY_ROWS)?;
-            let batches = arrays.iter().map(|array| {
-                let columns = bound.targets.iter().zip(array.columns());
-                let columns = columns.map(|(target, column)| target.convert(context, column));
-                let rows = RecordBatchOptions::new().with_row_count(Some(array.len()));
-                let columns = columns.collect::<Result<Vec<_>>>()?;
-                RecordBatch::try_new_with_options(Arc::clone(&bound.schema), columns, &rows)
-                    .map_err(|e| Error::internal(format!("cannot build a record batch: {e}")))
-            });
-            Ok(Mutex::new(batches.collect::<Result<Vec<_>>>()?))
+            let (mut batches, mut bytes) = (Some(Vec::new()), 0);
+            arrow::export(context, &bound.names(), input, ARRAY_ROWS, |array| {
+                bytes += array.get_array_memory_size();
+                if bytes > WIDE_BATCH {
+                    batches = None;
+                    return Ok(ControlFlow::Break(()));
+                }
+                if let Some(batches) = &mut batches {
+                    batches.extend(bound.batches(context, &array)?);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(Mutex::new(batches))
         })
     }
 
     fn batch_size(&self, _context: &Context, bound: &Self::BindData) -> Result<Option<NonZeroUsize>> {
         bound.asked.store(true, Ordering::Release);
-        Ok(NonZeroUsize::new(BATCH_ROWS))
+        let width = |field: &FieldRef| field.data_type().primitive_width().unwrap_or(16);
+        let row: usize = bound.schema.fields().iter().map(width).sum();
+        Ok(NonZeroUsize::new((BATCH_BYTES / row.max(1)).clamp(CHUNK_ROWS, BATCH_ROWS)))
     }
 
     fn flush(
         &self,
-        _context: &Context,
+        context: &Context,
         bound: &Self::BindData,
         init: &Self::InitData,
-        _input: &ColumnDataCollection<'_>,
+        input: &ColumnDataCollection<'_>,
         batch_data: &mut Self::BatchData,
     ) -> Result<()> {
         guard(|| {
@@ -148,16 +186,23 @@ impl CopyToFunctionCallbacks for CopyTo {
             let Some(writer) = export.as_mut() else {
                 return Err(Error::internal("rows arrived after the end of the file"));
             };
-            let written = batches.iter().try_for_each(|batch| writer.write(batch));
+            let mut write = |batch: &RecordBatch| writer.write(batch).map_err(export_error);
+            let written = match batches {
+                Some(batches) => batches.iter().try_for_each(write),
+                None => arrow::export(context, &bound.names(), input, ARRAY_ROWS, |array| {
+                    bound.batches(context, &array)?.iter().try_for_each(&mut write)?;
+                    Ok(ControlFlow::Continue(()))
+                }),
+            };
             let written = match bound.batches_are_row_groups() {
-                true => written.and_then(|()| writer.end_row_groups()),
+                true => written.and_then(|()| writer.end_row_groups().map_err(export_error)),
                 false => written,
             };
             if written.is_err() {
                 // Nothing stays behind while DuckDB unwinds the query.
                 *export = None;
             }
-            written.map_err(export_error)
+            written
         })
     }
 

@@ -1,6 +1,7 @@
 //! DuckDB's chunks as Arrow arrays, and Arrow arrays as DuckDB's vectors. The two sides have the same C structs under different names.
 
 use std::mem::transmute;
+use std::ops::ControlFlow;
 use std::ptr;
 
 use arrow_array::ffi::{from_ffi_and_data_type, FFI_ArrowArray, FFI_ArrowSchema};
@@ -14,14 +15,18 @@ use duckdb_neo::{ffi, AsRaw, Error, Result};
 
 use super::vectors::{call, Output, CHUNK_ROWS};
 
-/// The rows of `input`, whose columns have the names `names`, as arrays of about `rows` rows. Their types depend on the
-/// session's settings.
+/// Bytes of an array, if that is no fewer than [`CHUNK_ROWS`] rows.
+const ARRAY_BYTES: usize = 64 << 20;
+
+/// Hands the rows of `input`, whose columns have the names `names`, to `each` as arrays of at most `rows` rows, fewer when they
+/// are wide, until it breaks. Their types depend on the session's settings.
 pub fn export(
     context: &Context,
     names: &[&str],
     input: &ColumnDataCollection<'_>,
     rows: usize,
-) -> Result<Vec<StructArray>> {
+    mut each: impl FnMut(StructArray) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let types = input.logical_types().iter().cloned();
     let columns: Vec<_> = names.iter().copied().zip(types).collect();
     let mut exporter = ArrowExporter::new(context, &columns, Some(rows))?;
@@ -29,15 +34,31 @@ pub fn export(
     // SAFETY: both are the `ArrowSchema` of the Arrow C data interface, and ownership moves.
     let schema = unsafe { transmute::<ffi::ArrowSchema, FFI_ArrowSchema>(schema) };
     let data_type = DataType::try_from(&schema).map_err(arrow_error)?;
-    let mut arrays = Vec::new();
     let mut scan = input.to_scan(context)?;
-    while let Some(chunk) = scan.next_chunk()? {
-        exporter.append(&chunk, false)?;
-        drain(&mut exporter, &data_type, &mut arrays)?;
+    // How wide rows are, the first chunk shows.
+    let (mut pending, mut chunks) = (0, 1);
+    loop {
+        let chunk = scan.next_chunk()?;
+        if let Some(chunk) = &chunk {
+            exporter.append(chunk, false)?;
+            pending += 1;
+        }
+        if pending >= chunks || chunk.is_none() {
+            exporter.flush()?;
+            while let Some(array) = exporter.next_array()? {
+                let array = import(array, &data_type)?;
+                let chunk_bytes = array.get_array_memory_size() / pending.max(1);
+                chunks = (ARRAY_BYTES / chunk_bytes.max(1)).clamp(1, (rows / CHUNK_ROWS).max(1));
+                if each(array)?.is_break() {
+                    return Ok(());
+                }
+            }
+            pending = 0;
+        }
+        if chunk.is_none() {
+            return Ok(());
+        }
     }
-    exporter.flush()?;
-    drain(&mut exporter, &data_type, &mut arrays)?;
-    Ok(arrays)
 }
 
 /// The schema of a query's arrays.
@@ -52,17 +73,6 @@ pub fn query_type(result: &ArrowQueryResult<'_>) -> Result<DataType> {
 pub fn next_of_query(result: &mut ArrowQueryResult<'_>, data_type: &DataType) -> Result<Option<StructArray>> {
     let Some(array) = result.next_array()? else { return Ok(None) };
     import(array, data_type).map(Some)
-}
-
-fn drain(
-    exporter: &mut ArrowExporter<'_>,
-    data_type: &DataType,
-    arrays: &mut Vec<StructArray>,
-) -> Result<()> {
-    while let Some(array) = exporter.next_array()? {
-        arrays.push(import(array, data_type)?);
-    }
-    Ok(())
 }
 
 fn import(array: ArrowArray, data_type: &DataType) -> Result<StructArray> {

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers import cases, readers, truth
+from helpers import cases, readers, script, truth
 from helpers.cases import text
 from helpers.compare import difference
 
@@ -74,7 +74,37 @@ def test_server_reads_pages_without_values(con, server, version):
         for number, value in enumerate(["i", "i / 3", "'value ' || i", "('b' || i)::BLOB", "i::INTEGER"])))
 
 
-@pytest.mark.xfail(raises=questdb_server.SqlError, strict=True,
-                   reason="dictionary pages of NULLs alone need a bit width of 0, and the library writes that of the dictionary")
 def test_server_reads_dictionary_pages_without_values(con, server):
     through_the_server(con, server, 1, "CASE WHEN i < 3000 THEN 'value ' || i % 5 END AS c")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/status is Linux's")
+def test_memory_of_rows_of_a_megabyte(server, tmp_path):
+    """The table is written row group by row group, and neither a batch nor a row group of it is held as a whole."""
+    server.query("CREATE TABLE wide (ts TIMESTAMP, note VARCHAR) TIMESTAMP(ts) PARTITION BY DAY BYPASS WAL")
+    for start in range(0, 400, 100):
+        server.query(f"INSERT INTO wide SELECT timestamp_sequence({start}000000, 1000000), rpad(x::string, 1000000, 'abcdefgh')::varchar FROM long_sequence(100)")
+    statement = (f"FROM questdb_export({text(server.directory('wide'))}, {text(tmp_path / 'wide.parquet')}, mode := 'single_file', "
+                 "row_group_size := 100000, compression_codec := 'uncompressed')")
+    before, after, groups = script.run(f"""
+import threading
+def anonymous():                # memory of the process's own; mapped files are the system's
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+con.execute("SET enable_progress_bar = false; SET threads = 2")
+peak, over = [anonymous()], threading.Event()
+def watch():
+    while not over.wait(0.002):
+        peak.append(anonymous())
+watcher = threading.Thread(target=watch)
+watcher.start()
+groups = ask({statement!r})
+over.set()
+watcher.join()
+print(json.dumps([peak[0], max(peak), groups]))
+""")
+    assert [group[3] for group in groups] == [400] and groups[0][5] > 400_000_000
+    # 128 MiB of finished pages for the row group, and what is being encoded.
+    assert after - before < 300 << 20, f"{(after - before) >> 20} MiB for 400 MB of rows"
+    notes = pq.read_table(tmp_path / "wide.parquet", columns=["note"]).column(0)
+    assert len(notes) == 400 and notes[0].as_py().startswith("1abcdefgh") and len(notes[399].as_py()) == 1_000_000

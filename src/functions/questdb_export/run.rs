@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, RecordBatch};
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
 use questdb_parquet::encode::copied::{self, Source};
 use questdb_parquet::layout::Partition;
 use questdb_parquet::options::{Format, PartitionUnit};
+use questdb_parquet::raw_size::array_bytes;
 use questdb_parquet::{
     EncodedRowGroup, Export, ExportResult, OrderedWriter, Plan, RowGroupEncoder, RowGroupResult,
 };
@@ -26,12 +27,23 @@ use crate::duckdb::listing::Cell;
 use crate::duckdb::vectors::CHUNK_ROWS;
 use crate::jobs::{Job, JobSink, MOST_STARTS};
 
-/// Rows that are decoded at once.
+/// Rows that are decoded at once, at most.
 const BATCH_ROWS: usize = 32_768;
+
+/// Rows that are decoded first, when their width is not known.
+const FIRST_ROWS: usize = 16;
+
+/// How many times as many rows may be decoded next as before.
+const GROWTH: usize = 16;
+
+/// Bytes that are decoded at once, by the width of the rows before.
+const BATCH_BYTES: u64 = 16 << 20;
 
 /// What one thread keeps.
 pub struct LocalState {
     reader: Reader,
+    /// Rows to decode next.
+    rows: usize,
     /// When [`Pulse`] was asked.
     asked: Instant,
 }
@@ -49,6 +61,14 @@ impl LocalState {
             pulse()?;
         }
         Ok(())
+    }
+
+    /// Learns from `batch` how wide rows are.
+    fn learn(&mut self, batch: &RecordBatch) {
+        let bytes: u64 = batch.columns().iter().map(array_bytes).sum();
+        let rows = BATCH_BYTES.saturating_mul(batch.num_rows() as u64) / bytes.max(1);
+        let most = BATCH_ROWS.min(self.rows.saturating_mul(GROWTH)).max(1);
+        self.rows = usize::try_from(rows).unwrap_or(most).clamp(1, most);
     }
 }
 
@@ -135,6 +155,8 @@ impl Run {
         let sink = Box::new(JobSink::new(sink, job));
         let (work, threads) = match rows {
             Some(_) => {
+                // Pages of a row group that do not fit in memory wait on the disk of the destination.
+                let plan = plan.with_scratch(sink.as_ref());
                 let writer = Box::new(OrderedWriter::new(&plan, sink, bound.unit, 2 * threads));
                 (Work::Planned { plan, writer, partitions }, parallel)
             }
@@ -168,7 +190,7 @@ impl Run {
 
     /// The state of one thread.
     pub fn local(&self) -> LocalState {
-        LocalState { reader: Reader::new(&self.scanner), asked: Instant::now() }
+        LocalState { reader: Reader::new(&self.scanner), rows: FIRST_ROWS, asked: Instant::now() }
     }
 
     /// The next row groups that were written; none at the end.
@@ -244,12 +266,13 @@ impl Run {
             return writer.push(number, group).map_err(export_error);
         }
         let mut encoder: Option<RowGroupEncoder> = None;
-        while let Some(chunk) = local.reader.chunk_of_morsel(BATCH_ROWS).map_err(to_duckdb)? {
+        while let Some(chunk) = local.reader.chunk_of_morsel(local.rows).map_err(to_duckdb)? {
             plan.control.check().map_err(export_error)?;
             local.ask(pulse)?;
             let table = chunk.segments().first().map_or(0, |segment| segment.table());
             let partition = partitions.get(table).copied().unwrap_or_default();
             let batch = self.columns.read(&mut local.reader, &chunk, &self.dictionaries)?;
+            local.learn(&batch);
             let encoder = encoder.get_or_insert_with(|| RowGroupEncoder::new(plan, partition));
             encoder.append(&batch).map_err(export_error)?;
         }
@@ -293,9 +316,10 @@ impl Run {
     ) -> Result<bool> {
         let mut slot = export.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(export) = slot.as_mut() else { return Ok(false) };
-        while let Some(chunk) = local.reader.next_chunk(BATCH_ROWS).map_err(to_duckdb)? {
+        while let Some(chunk) = local.reader.next_chunk(local.rows).map_err(to_duckdb)? {
             local.ask(pulse)?;
             let batch = self.columns.read(&mut local.reader, &chunk, &self.dictionaries)?;
+            local.learn(&batch);
             export.write(&batch).map_err(export_error)?;
             let written = export.take_results();
             if !written.is_empty() {
