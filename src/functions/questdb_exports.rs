@@ -126,7 +126,7 @@ fn text(value: &str) -> Field {
 
 fn row(job: &Arc<Job>) -> Vec<Field> {
     let view = job.view();
-    let (rows, bytes, _) = job.written();
+    let (rows, bytes) = (job.counters().rows(), job.counters().bytes());
     let (message, result) = match &view.outcome {
         Some(Outcome::Failed(message) | Outcome::Cancelled(message)) => (Some(message.clone()), None),
         Some(Outcome::Finished(result)) => (view.restarts.clone(), Some(result)),
@@ -138,7 +138,7 @@ fn row(job: &Arc<Job>) -> Vec<Field> {
         text(&job.table_name()),
         text(&job.description().destination),
         text(view.phase),
-        Field::Float(Some(job.progress())),
+        Field::Float(Some(job.counters().progress())),
         number(result.map_or(rows, |result| result.rows)),
         number(result.map_or(bytes, |result| result.bytes)),
         Field::Time(view.begun),
@@ -167,6 +167,6 @@ fn metrics(job: &Job, view: &View) -> Option<Vec<(&'static str, Field)>> {
         return None;
     }
     let elapsed = view.elapsed.map(|elapsed| elapsed.as_secs_f64());
-    let rss = job.rss_peak().map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let rss = job.counters().rss_peak().map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     Some(vec![("elapsed_time", Field::Float(elapsed)), ("rss_peak_bytes", Field::Int(rss))])
 }

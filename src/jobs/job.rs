@@ -9,19 +9,20 @@
 //! waits for the outcome.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use duckdb_neo::error::{DuckDBError, Error};
 use duckdb_neo::Result;
-use questdb_parquet::{ExportResult, FileResult, RowGroupResult};
+use questdb_parquet::{ExportResult, RowGroupResult};
 
-use super::destination;
+use super::counters::Counters;
 use super::file;
 use super::id::JobId;
 use super::log::{self, LogRow};
 use super::metrics::resident_bytes;
+use super::outcome::{Outcome, Summary};
 use super::phase::{Phase, Status};
 use super::settings::Settings;
 
@@ -49,85 +50,6 @@ pub struct Description {
     pub mode: Option<&'static str>,
     /// Whether time and memory are shown.
     pub include_metrics: bool,
-}
-
-/// What a successful export left.
-#[derive(Debug, Clone)]
-pub struct Summary {
-    /// Paths of the files, below the prefix.
-    pub files: Vec<String>,
-    /// The directory that holds them.
-    pub prefix: String,
-    /// Where they are: the one file, or their directory with a slash behind it; empty when there are none.
-    pub path: String,
-    /// Row groups of all files.
-    pub row_groups: u64,
-    /// Rows of all files.
-    pub rows: u64,
-    /// Bytes of all files.
-    pub bytes: u64,
-    /// Encoded bytes of all row groups before compression.
-    pub uncompressed: u64,
-    /// Mean of the same of a row group.
-    pub average_row_group_bytes: u64,
-}
-
-impl Summary {
-    /// What the files are, when nobody has asked for a mode.
-    pub fn mode(&self) -> &'static str {
-        if self.path.ends_with('/') {
-            "multi_file"
-        } else {
-            "single_file"
-        }
-    }
-
-    fn new(result: &ExportResult, destination: &str) -> Self {
-        let shown = |file: &FileResult| destination::shown(&file.path.to_string_lossy());
-        let paths: Vec<String> = result.files.iter().map(shown).collect();
-        let directory = format!("{}/", destination.trim_end_matches('/'));
-        let (prefix, path) = match paths.as_slice() {
-            [] => (directory, String::new()),
-            // One file is the destination itself, or has its name with a suffix.
-            [only] if !only.starts_with(&directory) => (
-                only.rsplit_once('/').map(|(parent, _)| format!("{parent}/")).unwrap_or_default(),
-                only.clone(),
-            ),
-            _ => (directory.clone(), directory),
-        };
-        let below = |path: &String| path.strip_prefix(&prefix).unwrap_or(path).to_owned();
-        Self {
-            files: paths.iter().map(below).collect(),
-            prefix: prefix.strip_suffix('/').unwrap_or(&prefix).to_owned(),
-            path,
-            row_groups: result.row_groups.len() as u64,
-            rows: result.rows,
-            bytes: result.bytes,
-            uncompressed: result.uncompressed,
-            average_row_group_bytes: result.average_row_group_bytes(),
-        }
-    }
-}
-
-/// How an export ended.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// With files.
-    Finished(Arc<Summary>),
-    /// With an error.
-    Failed(String),
-    /// By somebody; why.
-    Cancelled(String),
-}
-
-impl Outcome {
-    fn status(&self) -> Status {
-        match self {
-            Self::Finished(_) => Status::Finished,
-            Self::Failed(_) => Status::Failed,
-            Self::Cancelled(_) => Status::Cancelled,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,12 +105,7 @@ pub struct Job {
     description: Description,
     settings: Settings,
     cancel: Arc<AtomicBool>,
-    rows: AtomicU64,
-    bytes: AtomicU64,
-    row_groups: AtomicU64,
-    /// Bits of an `f64`, from 0 to 100.
-    progress: AtomicU64,
-    rss_peak: AtomicU64,
+    counters: Counters,
     /// Why the log file lacks rows.
     log_problem: Mutex<Option<String>>,
     state: Mutex<State>,
@@ -203,11 +120,7 @@ impl Job {
             description,
             settings: settings.clone(),
             cancel: Arc::default(),
-            rows: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            row_groups: AtomicU64::new(0),
-            progress: AtomicU64::new(0),
-            rss_peak: AtomicU64::new(0),
+            counters: Counters::default(),
             log_problem: Mutex::default(),
             state: Mutex::new(State {
                 stage: Stage::Queued,
@@ -257,44 +170,27 @@ impl Job {
         self.state().stage == Stage::Over
     }
 
-    /// Rows, bytes and row groups written.
-    pub fn written(&self) -> (u64, u64, u64) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.rows), read(&self.bytes), read(&self.row_groups))
-    }
-
-    /// Percent of the planned rows.
-    pub fn progress(&self) -> f64 {
-        f64::from_bits(self.progress.load(Ordering::Relaxed))
-    }
-
-    /// Largest memory of the process that was seen while it ran.
-    pub fn rss_peak(&self) -> Option<u64> {
-        Some(self.rss_peak.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    /// How far it is.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Counts row groups that were written; `part` of all rows, from 0 to 1, was read by now.
     pub fn record<'a>(&self, written: impl IntoIterator<Item = &'a RowGroupResult>, part: f64) {
-        for group in written {
-            self.rows.fetch_add(group.rows, Ordering::Relaxed);
-            self.bytes.fetch_add(group.bytes, Ordering::Relaxed);
-            self.row_groups.fetch_add(1, Ordering::Relaxed);
-        }
-        self.progress.store((part * 100.0).clamp(0.0, 100.0).to_bits(), Ordering::Relaxed);
+        self.counters.add(written);
+        self.counters.set_progress(part * 100.0);
         self.sample_memory();
     }
 
     /// Forgets what was written: the export begins again with a newer state of the table, because of `error`.
     pub fn begin_again(&self, error: &Error) {
         self.state().restarts.push(error.message.clone());
-        for counter in [&self.rows, &self.bytes, &self.row_groups, &self.progress] {
-            counter.store(0, Ordering::Relaxed);
-        }
+        self.counters.reset();
     }
 
     fn sample_memory(&self) {
         if self.description.include_metrics {
-            self.rss_peak.fetch_max(resident_bytes().unwrap_or(0), Ordering::Relaxed);
+            self.counters.saw_memory(resident_bytes().unwrap_or(0));
         }
     }
 
@@ -436,7 +332,7 @@ impl Job {
         let message = match &outcome {
             Outcome::Finished(_) => {
                 state.phase = Phase::Success;
-                self.progress.store(100f64.to_bits(), Ordering::Relaxed);
+                self.counters.set_progress(100.0);
                 None
             }
             Outcome::Failed(message) | Outcome::Cancelled(message) => Some(message.clone()),
@@ -448,7 +344,6 @@ impl Job {
     }
 
     fn log(&self, state: &State, status: Status, message: Option<String>) {
-        let (rows, bytes, _) = self.written();
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let mut row = LogRow {
             ts: log::now(),
@@ -460,9 +355,9 @@ impl Job {
             status: Cow::Borrowed(status.name()),
             message,
             errors: if matches!(status, Status::Failed | Status::Cancelled) { -1 } else { 0 },
-            rows: number(rows),
-            bytes: number(bytes),
-            progress: self.progress(),
+            rows: number(self.counters.rows()),
+            bytes: number(self.counters.bytes()),
+            progress: self.counters.progress(),
         };
         if let Some(Outcome::Finished(summary)) = &state.outcome {
             row.export_path = Some(summary.path.clone());

@@ -11,12 +11,14 @@
 //! Nothing in here calls DuckDB once a job was made, so that a database can be closed while jobs run.
 
 mod attended;
+mod counters;
 mod destination;
 mod file;
 mod id;
 mod job;
 pub mod log;
 mod metrics;
+mod outcome;
 mod phase;
 mod queue;
 pub mod registry;
@@ -26,7 +28,8 @@ mod sink;
 pub use attended::{Attended, EARLY};
 pub use destination::{key, resolved, shown};
 pub use id::JobId;
-pub use job::{Description, Job, Outcome, Summary, View, BY_USER, MOST_STARTS};
+pub use job::{Description, Job, View, BY_USER, MOST_STARTS};
+pub use outcome::{Outcome, Summary};
 pub use queue::{Queue, Task};
 pub use settings::Settings;
 pub use sink::JobSink;

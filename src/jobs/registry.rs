@@ -7,8 +7,9 @@ use duckdb_neo::error::Error;
 use duckdb_neo::Result;
 
 use super::id::JobId;
-use super::job::{Job, Outcome};
+use super::job::Job;
 use super::log;
+use super::outcome::Outcome;
 
 /// Exports that are remembered after their end, at most.
 const MOST_REMEMBERED: usize = 10_000;

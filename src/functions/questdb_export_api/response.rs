@@ -23,7 +23,7 @@ pub fn success(job: &Job) -> String {
     let metrics = job.description().include_metrics.then(|| {
         json!({
             "elapsed_time": view.elapsed.map(|elapsed| elapsed.as_secs_f64()),
-            "rss_peak_bytes": job.rss_peak(),
+            "rss_peak_bytes": job.counters().rss_peak(),
         })
     });
     json!({

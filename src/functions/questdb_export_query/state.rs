@@ -65,7 +65,7 @@ impl GlobalState {
     /// From 0 to 1.
     pub fn progress(&self) -> f64 {
         match &self.work {
-            Work::Here(here) => here.attended.job().progress() / 100.0,
+            Work::Here(here) => here.attended.job().counters().progress() / 100.0,
             Work::Background(_) => 1.0,
         }
     }
