@@ -50,8 +50,10 @@ help: ## List the targets
 		/^[a-z_-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ##@ Build
-.PHONY: configure release debug
-configure: $(VENV)/.installed ## Make the Python environment of tests and demo, configure/venv
+.PHONY: configure configure-test release debug
+configure: $(VENV)/.installed ## Make the Python environment, configure/venv
+
+configure-test: $(VENV)/.test_installed ## Add what the tests in Python need (large: other readers of Parquet)
 
 # The stamp is newer than the list if and only if everything on the list is installed.
 $(VENV)/.installed: requirements.txt
@@ -60,6 +62,10 @@ $(VENV)/.installed: requirements.txt
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	touch $@
+
+$(VENV)/.test_installed: requirements-test.txt $(VENV)/.installed
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-test.txt
 	touch $@
 
 release: ## Build build/release/questdb.duckdb_extension
@@ -80,7 +86,7 @@ endef
 
 ##@ Test
 .PHONY: test test_release test_debug test-live fixtures lint check_versions docs-check deny fuzz bench
-test: check_versions lint release debug fixtures ## Run every test, as CI does
+test: check_versions lint release debug fixtures configure-test ## Run every test, as CI does
 	cargo test --locked --workspace
 	$(PYTEST) tools
 	$(PYTEST) test/python
@@ -119,7 +125,7 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS each
 	@targets=$$(cargo +nightly fuzz list) && for target in $$targets; do \
 		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
-bench: release fixtures ## Compare with DuckDB's own tables and Parquet (BENCH_ARGS=--quick)
+bench: release fixtures configure-test ## Compare with DuckDB's own tables and Parquet (BENCH_ARGS=--quick)
 	$(VENV_PYTHON) benches/bench.py $(BENCH_ARGS)
 	$(VENV_PYTHON) benches/bench_export.py $(EXPORT_BENCH_ARGS)
 

@@ -96,7 +96,7 @@ def options_of(case, row):
 @pytest.fixture(scope="module")
 def chdb():
     if importlib.util.find_spec("chdb") is None:
-        pytest.skip("chDB is not installed: requirements.txt has it only for platforms that it has wheels for")
+        pytest.skip("chDB is not installed: requirements-test.txt has it only for platforms that it has wheels for")
     worker = readers.Chdb()
     yield worker
     worker.close()

@@ -15,7 +15,7 @@ from helpers import cases, s3
 from helpers.cases import text
 from helpers.s3 import storage
 
-pytestmark = pytest.mark.skipif(s3.program() is None, reason="the S3 server `rclone` is not installed: pip install -r requirements.txt")
+pytestmark = pytest.mark.skipif(s3.program() is None, reason="the S3 server `rclone` is not installed: make configure-test")
 
 TRADES = "trades_2m"
 # Two weeks meet here.
