@@ -89,7 +89,7 @@ endef
 test: check_versions lint release debug fixtures configure-test ## Run every test, as CI does
 	cargo test --locked --workspace
 	$(PYTEST) tools
-	$(PYTEST) test/python
+	$(PYTEST) -n $(JOBS) --dist worksteal test/python
 	$(SQLLOGIC) --extension build/debug/$(EXTENSION_FILE) $(TESTS)
 	$(SQLLOGIC) --extension build/release/$(EXTENSION_FILE) $(TESTS)
 

@@ -399,7 +399,7 @@ def as_nobody(tmp_path):
         if os.geteuid():
             return script.queries(statements)
         for d in (tmp_path, *tmp_path.parents):
-            if "pytest-" in d.name or d == tmp_path:
+            if "pytest-" in d.name or d.name.startswith("popen-") or d == tmp_path:
                 d.chmod(0o755)
         return script.queries(statements, user=NOBODY)
     return run
