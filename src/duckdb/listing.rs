@@ -146,9 +146,7 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
     ) -> Result<Self::BindData> {
         guard(|| {
             let request = self.0.bind(context, Arguments::new(L::NAME, arguments))?;
-            for (name, value_type) in L::COLUMNS {
-                handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
-            }
+            declare(context, &handle, L::COLUMNS)?;
             Ok(request)
         })
     }
@@ -160,8 +158,7 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
         columns: InitColumnData<'_>,
     ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
         guard(|| {
-            let projection =
-                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let projection = projection(&columns)?;
             let (rows, damage) = self.0.rows_and_damage(request).map_err(to_duckdb)?;
             log::warn(context, &damage)?;
             Ok((Some(ListingState { rows, next: AtomicUsize::new(0), projection }), Some(1)))
@@ -184,6 +181,23 @@ impl<L: Listing> TableFunctionCallbacks for ListingFunction<L> {
             write_rows(context, &chunk, L::COLUMNS, &state.projection, rows)
         })
     }
+}
+
+/// Declares result columns.
+pub fn declare(
+    context: &Context,
+    handle: &BindFunctionHandle<'_>,
+    columns: &[(&str, ValueType)],
+) -> Result<()> {
+    for (name, value_type) in columns {
+        handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
+    }
+    Ok(())
+}
+
+/// The declared columns that are wanted.
+pub fn projection(columns: &InitColumnData<'_>) -> Result<Vec<usize>> {
+    (0..columns.count()?).map(|i| columns.get_column_index(i)).collect()
 }
 
 /// Fills `chunk` with `rows`, of which it holds the columns `projection`; no rows end the scan.

@@ -14,6 +14,7 @@ use duckdb_neo::table_function::{
 use duckdb_neo::{extension::Extension, Result};
 
 use crate::duckdb::errors::guard;
+use crate::duckdb::listing::projection;
 use crate::duckdb::values::{write_fields, Field};
 use crate::duckdb::vectors::CHUNK_ROWS;
 use crate::jobs::{registry, Job, Outcome, Summary, View};
@@ -91,8 +92,7 @@ impl TableFunctionCallbacks for QuestdbExports {
         columns: InitColumnData<'_>,
     ) -> Result<(Option<State>, Option<usize>)> {
         guard(|| {
-            let projection =
-                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let projection = projection(&columns)?;
             let rows = registry::all().iter().map(row).collect();
             Ok((Some(State { rows, next: AtomicUsize::new(0), projection }), Some(1)))
         })

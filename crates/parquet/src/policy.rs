@@ -170,7 +170,13 @@ pub fn choose(column: &Column, leaf: &ColumnDescriptor, options: &Options, sampl
     }
 }
 
-fn asked(options: &Options, column: &str) -> Option<ColumnEncoding> {
+/// Whether a bloom filter was asked for.
+pub fn has_bloom_filter(column: &Column, options: &Options) -> bool {
+    options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name))
+}
+
+/// The encoding that was asked for a column by name.
+pub fn asked(options: &Options, column: &str) -> Option<ColumnEncoding> {
     options
         .column_encoding
         .iter()
@@ -258,7 +264,7 @@ pub fn properties(
             .set_column_dictionary_enabled(path.clone(), choice.dictionary)
             .set_column_dictionary_page_size_limit(path.clone(), limit)
             .set_column_encoding(path.clone(), choice.encoding);
-        if options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name)) {
+        if has_bloom_filter(column, options) {
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), options.bloom_filter_fpp)

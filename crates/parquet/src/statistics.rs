@@ -2,6 +2,7 @@
 //! zero bound counts for both zeros, because −0.0 = 0.0 in SQL but not in bytes. No column index that calls a page of values a
 //! page of NULLs.
 
+use arrow_buffer::ToByteSlice;
 use parquet::basic::Type as Physical;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
@@ -9,42 +10,12 @@ use parquet::file::metadata::ColumnIndexBuilder;
 use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
 use parquet::file::statistics::Statistics;
 
+use crate::encode::Value;
+
 /// Minimum and maximum as they may be written; `None` when there are only NaNs.
-fn bounds<T: Float>(min: T, max: T) -> Option<(T, T)> {
-    if min.is_nan() || max.is_nan() {
-        return None;
-    }
-    Some((if min.is_zero() { T::NEGATIVE_ZERO } else { min }, if max.is_zero() { T::ZERO } else { max }))
+fn bounds<T: Value>(min: T, max: T) -> Option<(T, T)> {
+    (min.is_ordered() && max.is_ordered()).then(|| (min.lower(), max.upper()))
 }
-
-trait Float: Copy {
-    const ZERO: Self;
-    const NEGATIVE_ZERO: Self;
-    fn is_nan(self) -> bool;
-    fn is_zero(self) -> bool;
-    fn bytes(self) -> Vec<u8>;
-}
-
-macro_rules! float {
-    ($type:ty) => {
-        impl Float for $type {
-            const ZERO: Self = 0.0;
-            const NEGATIVE_ZERO: Self = -0.0;
-            fn is_nan(self) -> bool {
-                <$type>::is_nan(self)
-            }
-            fn is_zero(self) -> bool {
-                self == 0.0
-            }
-            fn bytes(self) -> Vec<u8> {
-                self.to_le_bytes().to_vec()
-            }
-        }
-    };
-}
-
-float!(f32);
-float!(f64);
 
 /// Corrects the statistics and the column index of a chunk.
 pub fn correct(close: &mut ColumnCloseResult) -> Result<()> {
@@ -97,7 +68,7 @@ fn may_hide_values(close: &ColumnCloseResult, index: &ColumnIndexMetaData) -> bo
 }
 
 /// The same index with corrected bounds; none when a page has values but no bounds, which the format cannot say.
-fn rebuilt<T: Float>(
+fn rebuilt<T: Value + ToByteSlice>(
     physical: Physical,
     pages: &PrimitiveColumnIndex<T>,
     index: &ColumnIndexMetaData,
@@ -111,7 +82,13 @@ fn rebuilt<T: Float>(
         }
         let both = pages.min_value(page).zip(pages.max_value(page)).and_then(|(min, max)| bounds(*min, *max));
         match both {
-            Some((min, max)) => builder.append(false, min.bytes(), max.bytes(), nulls, None),
+            Some((min, max)) => builder.append(
+                false,
+                [min].to_byte_slice().to_vec(),
+                [max].to_byte_slice().to_vec(),
+                nulls,
+                None,
+            ),
             None => return Ok(None),
         }
     }

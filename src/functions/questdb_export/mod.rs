@@ -22,7 +22,6 @@ use std::sync::Arc;
 use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
 use duckdb_neo::data_chunk::DataChunkRef;
-use duckdb_neo::logical_type::LogicalType;
 use duckdb_neo::signature::{
     FunctionDocumentationBuilder, FunctionParameter, FunctionParameterKind, SignatureBuilder,
 };
@@ -40,7 +39,7 @@ use self::run::LocalState;
 use self::state::GlobalState;
 use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::{guard, test_panic};
-use crate::duckdb::listing::write_rows;
+use crate::duckdb::listing::{declare, projection, write_rows};
 use crate::duckdb::session;
 use crate::functions::resolve;
 use crate::jobs::Queue;
@@ -49,7 +48,7 @@ use crate::jobs::Queue;
 pub const NAME: &str = "questdb_export";
 
 /// Result columns.
-pub const COLUMNS: &[(&str, ValueType)] = &[
+const COLUMNS: &[(&str, ValueType)] = &[
     ("file", ValueType::Text),
     ("partition", ValueType::Text),
     ("row_group", ValueType::Int64),
@@ -59,7 +58,7 @@ pub const COLUMNS: &[(&str, ValueType)] = &[
 ];
 
 /// Result columns in the background.
-pub const BACKGROUND_COLUMNS: &[(&str, ValueType)] =
+const BACKGROUND_COLUMNS: &[(&str, ValueType)] =
     &[("id", ValueType::Text), ("destination", ValueType::Text), ("status", ValueType::Text)];
 
 /// Name of the parameter that chooses them.
@@ -135,8 +134,8 @@ fn signature() -> SignatureBuilder {
 }
 
 /// The result columns of a call.
-fn columns(bound: &BindData) -> &'static [(&'static str, ValueType)] {
-    if bound.background {
+pub fn columns(background: bool) -> &'static [(&'static str, ValueType)] {
+    if background {
         BACKGROUND_COLUMNS
     } else {
         COLUMNS
@@ -157,9 +156,7 @@ impl TableFunctionCallbacks for QuestdbExport {
         guard(|| {
             test_panic("export bind");
             let bound = bind::bind(context, Arguments::new(NAME, arguments))?;
-            for (name, value_type) in columns(&bound) {
-                handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
-            }
+            declare(context, &handle, columns(bound.background))?;
             handle.set_order(OrderPreservation::None)?;
             Ok(bound)
         })
@@ -172,8 +169,7 @@ impl TableFunctionCallbacks for QuestdbExport {
         columns: InitColumnData<'_>,
     ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
         guard(|| {
-            let projection =
-                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let projection = projection(&columns)?;
             let global = GlobalState::new(bound, &self.queue, session::threads(context)?, projection)?;
             let threads = global.threads();
             Ok((Some(global), Some(threads)))
@@ -203,7 +199,7 @@ impl TableFunctionCallbacks for QuestdbExport {
             test_panic("export exec");
             let Some(global) = global else { return Ok(()) };
             let rows = global.next(context, local)?;
-            write_rows(context, &output, columns(bound), global.projection(), &rows)
+            write_rows(context, &output, columns(bound.background), global.projection(), &rows)
         })
     }
 

@@ -16,20 +16,18 @@ use std::sync::Arc;
 use duckdb_neo::bind_arguments::BindArgument;
 use duckdb_neo::connection::Context;
 use duckdb_neo::data_chunk::DataChunkRef;
-use duckdb_neo::logical_type::LogicalType;
 use duckdb_neo::signature::{FunctionDocumentationBuilder, FunctionParameter, SignatureBuilder};
 use duckdb_neo::table_function::{
     BindFunctionHandle, ExecColumnInfo, InitColumnData, TableFunctionBuilder, TableFunctionCallbacks,
 };
 use duckdb_neo::{extension::Extension, Result};
-use questdb_storage::types::ValueType;
 
 use self::bind::BindData;
 use self::state::GlobalState;
-use super::questdb_export::{option_help, option_names, optional, BACKGROUND, BACKGROUND_COLUMNS, COLUMNS};
+use super::questdb_export::{columns, option_help, option_names, optional, BACKGROUND};
 use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::guard;
-use crate::duckdb::listing::write_rows;
+use crate::duckdb::listing::{declare, projection, write_rows};
 use crate::jobs::Queue;
 
 /// SQL name.
@@ -82,15 +80,6 @@ fn signature() -> SignatureBuilder {
     )
 }
 
-/// The result columns of a call.
-fn columns(bound: &BindData) -> &'static [(&'static str, ValueType)] {
-    if bound.background {
-        BACKGROUND_COLUMNS
-    } else {
-        COLUMNS
-    }
-}
-
 impl TableFunctionCallbacks for QuestdbExportQuery {
     type BindData = BindData;
     type LocalState = ();
@@ -104,9 +93,7 @@ impl TableFunctionCallbacks for QuestdbExportQuery {
     ) -> Result<Self::BindData> {
         guard(|| {
             let bound = bind::bind(context, Arguments::new(NAME, arguments))?;
-            for (name, value_type) in columns(&bound) {
-                handle.add_result_column(name, &LogicalType::from_text(context, &value_type.sql())?)?;
-            }
+            declare(context, &handle, columns(bound.background))?;
             Ok(bound)
         })
     }
@@ -118,8 +105,7 @@ impl TableFunctionCallbacks for QuestdbExportQuery {
         columns: InitColumnData<'_>,
     ) -> Result<(Option<Self::GlobalState>, Option<usize>)> {
         guard(|| {
-            let projection =
-                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let projection = projection(&columns)?;
             Ok((Some(GlobalState::new(bound, &self.queue, projection)?), Some(1)))
         })
     }
@@ -136,7 +122,7 @@ impl TableFunctionCallbacks for QuestdbExportQuery {
         guard(|| {
             let Some(global) = global else { return Ok(()) };
             let rows = global.next(context)?;
-            write_rows(context, &output, columns(bound), global.projection(), &rows)
+            write_rows(context, &output, columns(bound.background), global.projection(), &rows)
         })
     }
 

@@ -20,6 +20,7 @@ use super::run::{GlobalState, Scan};
 use super::{snapshots, ReadPartitions};
 use crate::duckdb::errors::{guard, test_panic, to_duckdb};
 use crate::duckdb::expressions::Translator;
+use crate::duckdb::listing::projection;
 use crate::duckdb::log;
 use crate::duckdb::symbols::SymbolForm;
 use crate::duckdb::vectors::{ColumnState, Output, CHUNK_ROWS};
@@ -96,8 +97,7 @@ impl TableFunctionCallbacks for ReadPartitions {
         guard(|| {
             test_panic("init");
             snapshots::executed(context)?;
-            let columns =
-                (0..columns.count()?).map(|i| columns.get_column_index(i)).collect::<Result<_>>()?;
+            let columns = projection(&columns)?;
             let (global, threads) = match bound {
                 Bound::Tables(bound) => {
                     let global = GlobalState::new(bound, context, columns)?;

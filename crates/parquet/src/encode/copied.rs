@@ -48,7 +48,7 @@ pub fn is_copy(plan: &Plan, index: usize, source: &ColumnChunkMetaData) -> bool 
     let Some(column) = plan.schema.columns.get(index) else { return false };
     let [ours] = column.descr.columns() else { return false };
     let theirs = source.column_descr();
-    let chosen = plan.options.column_encoding.iter().any(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+    let chosen = policy::asked(&plan.options, &column.name).is_some();
     let codec = policy::compression(column, &plan.options);
     let without_level = matches!(
         codec,

@@ -156,7 +156,7 @@ pub fn encoder(
 /// The encoding, if it is one that is written here.
 fn encoding(column: &Column, options: &Options, sample: Sample) -> Option<Encoding> {
     let [leaf] = column.descr.columns() else { return None };
-    let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+    let bloom = policy::has_bloom_filter(column, options);
     let choice = policy::choose(column, leaf, options, sample);
     let written = match choice.encoding {
         Encoding::PLAIN => true,

@@ -21,6 +21,7 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::writer::SerializedRowGroupWriter;
 
+pub(crate) use fixed::Value;
 pub use spill::ChunkBytes;
 
 use crate::error::{Error, Result};
@@ -51,8 +52,8 @@ pub fn encoder(
     }
     let sample =
         if policy::needs_sample(column, &plan.options) { Sample::of(first) } else { Sample::default() };
-    if text::TextEncoder::takes(column, &plan.options, sample) {
-        return Ok(Box::new(text::TextEncoder::new(column, plan, pages, sample)?));
+    if let Some(encoder) = text::TextEncoder::new(column, plan, pages, sample)? {
+        return Ok(Box::new(encoder));
     }
     if let Some(encoder) = fixed::encoder(column, plan, pages, sample)? {
         return Ok(encoder);

@@ -63,7 +63,7 @@ impl SymbolEncoder {
     /// An empty chunk.
     pub fn new(column: &Column, plan: &Plan, pages: PageSizes) -> Result<Self> {
         let options = &plan.options;
-        let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+        let bloom = policy::has_bloom_filter(column, options);
         // Keys are two bytes, give or take.
         let page_rows = (pages.bytes / 2).clamp(16, PAGE_ROWS);
         Ok(Self {

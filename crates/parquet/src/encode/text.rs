@@ -22,7 +22,6 @@ use super::dictionary::Dictionary;
 use super::levels::Levels;
 use super::{delta, rle, ColumnEncoder, EncodedChunk};
 use crate::error::{Error, Result};
-use crate::options::Options;
 use crate::policy::{self, PageSizes, Sample, PAGE_ROWS};
 use crate::schema::Column;
 use crate::Plan;
@@ -54,30 +53,25 @@ struct PageInProgress {
 }
 
 impl TextEncoder {
-    /// Whether the column is one that this encoder takes.
-    pub fn takes(column: &Column, options: &Options, sample: Sample) -> bool {
+    /// An empty chunk; `None` when another encoder must take the column.
+    pub fn new(column: &Column, plan: &Plan, pages: PageSizes, sample: Sample) -> Result<Option<Self>> {
         use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
         let flat = matches!(
             column.field.data_type(),
             Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView
         );
-        let [leaf] = column.descr.columns() else { return false };
-        let bloom = options.bloom_filter_columns.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
-        let choice = policy::choose(column, leaf, options, sample);
-        let encoding = matches!(choice.encoding, Encoding::PLAIN | Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        flat && leaf.physical_type() == Physical::BYTE_ARRAY && encoding && !bloom
-    }
-
-    /// An empty chunk.
-    pub fn new(column: &Column, plan: &Plan, pages: PageSizes, sample: Sample) -> Result<Self> {
-        let leaf =
-            column.descr.columns().first().ok_or_else(|| Error::internal("a column without a leaf"))?;
+        let [leaf] = column.descr.columns() else { return Ok(None) };
         let choice = policy::choose(column, leaf, &plan.options, sample);
+        let encoding = matches!(choice.encoding, Encoding::PLAIN | Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        let bloom = policy::has_bloom_filter(column, &plan.options);
+        if !flat || leaf.physical_type() != Physical::BYTE_ARRAY || !encoding || bloom {
+            return Ok(None);
+        }
         let limit = match choice.keep_dictionary {
             true => usize::MAX,
             false => usize::try_from(plan.options.dictionary_page_size).unwrap_or(usize::MAX),
         };
-        Ok(Self {
+        Ok(Some(Self {
             chunk: ChunkBuilder::new(column, plan)?,
             encoding: choice.encoding,
             dictionary: choice.dictionary.then(|| Dictionary::new(limit)),
@@ -94,7 +88,7 @@ impl TextEncoder {
             nulls: 0,
             range: Range::default(),
             page_bounds: Vec::new(),
-        })
+        }))
     }
 
     fn add<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {

@@ -122,6 +122,24 @@ impl ParquetFile {
         let chunk = self.chunk(column, group.index).ok_or_else(absent)?;
         let stretch = self.read_chunk(chunk, std::mem::take(buffer))?;
         let bytes = stretch.bytes.clone();
+        let decoded = self.decode_chunk(index, *group, stretch)?;
+        // Text that is stored as it is still refers to the bytes; whatever is not, gives them back.
+        if bytes.is_unique() {
+            *buffer = bytes.into();
+        }
+        Ok(decoded)
+    }
+
+    /// Decodes a column chunk whose bytes were read.
+    pub(super) fn decode_chunk(
+        &self,
+        index: usize,
+        group: RowGroup,
+        stretch: Stretch,
+    ) -> Result<GroupColumn> {
+        let absent = || Error::invalid_input(format!("row group {} has no column {index}", group.index));
+        let column = self.column(index).ok_or_else(absent)?;
+        let chunk = self.chunk(column, group.index).ok_or_else(absent)?;
         let start = stretch.start;
         let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
         let flat = !matches!(column.column_type, ColumnType::DoubleArray { .. });
@@ -130,26 +148,16 @@ impl ParquetFile {
         let in_group = |e: Error| e.at(start).hint(format!("The damage is in row group {}.", group.index));
         let symbols = self.snapshot.symbols(index)?;
         let usual = self.metadata.schema().fields().get(column.root).and_then(|field| {
-            let pages = (bytes.as_ref(), pages.as_slice());
+            let pages = (stretch.bytes.as_ref(), pages.as_slice());
             FlatChunk::new(column.column_type, field.data_type(), chunk, pages, rows)
         });
         if let Some(usual) = usual {
-            let decoded = usual.decode(symbols, column.designated, self.source.path()).map_err(in_group)?;
-            drop((usual, stretch));
-            *buffer = bytes.into();
-            return Ok(decoded);
+            return usual.decode(symbols, column.designated, self.source.path()).map_err(in_group);
         }
         let array =
             chunk::decode(stretch, &self.metadata, column.root, group.index, rows).map_err(in_group)?;
-        let decoded =
-            GroupColumn::new(column.column_type, column.designated, &array, symbols, self.source.path())
-                .map_err(in_group)?;
-        drop(array);
-        // Text that is stored as it is still refers to the bytes; whatever is not, gives them back.
-        if bytes.is_unique() {
-            *buffer = bytes.into();
-        }
-        Ok(decoded)
+        GroupColumn::new(column.column_type, column.designated, &array, symbols, self.source.path())
+            .map_err(in_group)
     }
 
     pub(super) fn column(&self, index: usize) -> Option<FileColumn> {

@@ -47,15 +47,16 @@ impl ParquetFile {
     /// Reads a column chunk, and decodes it once, so that damage is found and not handed on. `None` when the file lacks one
     /// of the indexes.
     pub(crate) fn raw_chunk(&self, index: usize, group: usize) -> Result<Option<RawChunk>> {
-        let Some(metadata) = self.chunk_metadata(index, group) else { return Ok(None) };
+        let found = self.chunk_metadata(index, group).zip(self.groups().get(group).copied());
+        let Some((metadata, row_group)) = found else { return Ok(None) };
         let (Some(column_range), Some(offset_range)) =
             (metadata.column_index_range(), metadata.offset_index_range())
         else {
             return Ok(None);
         };
-        drop(self.decode(index, group, &mut Vec::new())?);
         let stretch = self.read_chunk(metadata, Vec::new())?;
-        let (start, bytes) = (stretch.start, stretch.bytes);
+        let (start, bytes) = (stretch.start, stretch.bytes.clone());
+        drop(self.decode_chunk(index, row_group, stretch)?);
         let column_index = self.index_bytes(column_range)?;
         let column_index =
             guarded("column index", || decode_column_index(&column_index, metadata.column_type()))?;

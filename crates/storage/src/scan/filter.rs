@@ -48,6 +48,16 @@ impl CompareOp {
             Self::Ge => ordering.is_ge(),
         }
     }
+
+    /// Whether `value op constant` may hold for a value between two bounds that compare so with the constant.
+    pub(crate) fn may_hold(self, low: Ordering, high: Ordering) -> bool {
+        match self {
+            Self::Eq => low.is_le() && high.is_ge(),
+            Self::Ne => !(low.is_eq() && high.is_eq()),
+            Self::Lt | Self::Le => self.holds(low),
+            Self::Gt | Self::Ge => self.holds(high),
+        }
+    }
 }
 
 /// A condition on rows. A row is needed when the condition is true (not false, not NULL). There is no

@@ -136,12 +136,7 @@ fn compare(range: &Range, op: CompareOp, constant: Number) -> bool {
         },
         _ => return true,
     };
-    match op {
-        CompareOp::Eq => low.is_le() && high.is_ge(),
-        CompareOp::Ne => !(low.is_eq() && high.is_eq()),
-        CompareOp::Lt | CompareOp::Le => op.holds(low),
-        CompareOp::Gt | CompareOp::Ge => op.holds(high),
-    }
+    op.may_hold(low, high)
 }
 
 #[cfg(test)]
