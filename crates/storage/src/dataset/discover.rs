@@ -96,6 +96,7 @@ fn in_order(names: &mut [&str]) {
                 .cmp(&start(b))
                 .then_with(|| natural(split(a).0, split(b).0))
                 .then_with(|| split(a).1.cmp(&split(b).1))
+                .then_with(|| a.cmp(b))
         });
     } else {
         names.sort_by(|a, b| natural(a, b));
@@ -128,7 +129,8 @@ pub fn sorted(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 /// A file's name without suffix, and its number among the files of that name: `2024-01-01.3.parquet`.
 fn split(file: &str) -> (&str, u64) {
-    let stem = file.len().checked_sub(SUFFIX.len()).and_then(|len| file.get(..len)).unwrap_or(file);
+    let len = file.len().saturating_sub(SUFFIX.len());
+    let stem = file.get(..len).filter(|_| is_parquet_name(file)).unwrap_or(file);
     let numbered = stem.rsplit_once('.').and_then(|(name, number)| Some((name, number.parse().ok()?)));
     numbered.unwrap_or((stem, 0))
 }
@@ -232,6 +234,14 @@ mod tests {
             "2024-02-28T18.parquet",
         ];
         assert_eq!(times, expected);
+        // Other suffixes are not cut off, and equal times do not leave the order to chance.
+        let mut others = ["2024-01-28.data", "2024-01-03.data", "2024-01-09.data"];
+        in_order(&mut others);
+        assert_eq!(others, ["2024-01-03.data", "2024-01-09.data", "2024-01-28.data"]);
+        for mut same in [["2024.parquet", "2024"], ["2024", "2024.parquet"]] {
+            in_order(&mut same);
+            assert_eq!(same, ["2024", "2024.parquet"]);
+        }
         assert_eq!(natural("month=2", "month=10"), Ordering::Less);
         assert_eq!(natural("a01", "a1"), Ordering::Less, "equal numbers fall back to the text");
     }

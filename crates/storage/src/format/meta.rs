@@ -207,6 +207,7 @@ impl Meta {
             records,
         };
         meta.check_names()?;
+        meta.check_order()?;
         Ok(meta)
     }
 
@@ -220,6 +221,16 @@ impl Meta {
     /// Whether rows are deduplicated on write.
     pub fn dedup(&self) -> bool {
         self.records.iter().any(|r| !r.deleted && r.dedup_key)
+    }
+
+    /// Only a column that was replaced gives its place to another: a live one would vanish.
+    fn check_order(&self) -> Result<()> {
+        let live = self.records.iter().filter(|r| !r.deleted).count();
+        if self.order.len() == live {
+            return Ok(());
+        }
+        let expected = format_args!("{live} places for as many columns").to_string();
+        Err(Error::corrupt("the place of a live column is taken by another", expected, self.order.len()))
     }
 
     fn check_names(&self) -> Result<()> {
@@ -402,6 +413,13 @@ mod tests {
         assert!(Meta::parse(&file(0, &[(5, "i", 0)])).is_err());
         assert!(Meta::parse(&file(-1, &[(5, "../x", 0)])).is_err());
         assert!(Meta::parse(&file(-1, &[(5, "a", 0), (5, "A", 0)])).is_err());
+    }
+
+    #[test]
+    fn a_live_column_does_not_vanish_when_another_takes_its_place() {
+        let error = Meta::parse(&file(-1, &[(5, "a", 0), (6, "b", 1)])).unwrap_err().to_string();
+        assert!(error.contains("taken by another"), "{error}");
+        assert!(Meta::parse(&file(-1, &[(-5, "a", 0), (-6, "a", 1), (8, "a", 1)])).is_ok(), "retyped twice");
     }
 
     #[test]

@@ -32,7 +32,12 @@ impl SymbolTable {
     /// # Errors
     /// Offsets that do not ascend or leave the characters file, and lengths that disagree with them.
     pub fn read(offsets: &dyn Source, chars: &dyn Source, count: u32) -> Result<Self> {
-        let mut raw = vec![0; usize::try_from(Self::offsets_size(count)).unwrap_or_default()];
+        let size = Self::offsets_size(count);
+        // Before anything is allocated by the number.
+        if size > offsets.len() {
+            return Err(Error::too_short(offsets.path(), size, offsets.len()));
+        }
+        let mut raw = vec![0; usize::try_from(size).unwrap_or_default()];
         offsets.read_into(0, &mut raw)?;
         let record = Record::new(&raw, 0);
         let mut table = Self { has_null: record.u8(NULL_FLAG)? != 0, ..Self::default() };
@@ -183,6 +188,7 @@ mod tests {
         assert_eq!(read(2).unwrap().len(), 2);
         assert!(read(0).unwrap().is_empty());
         assert!(read(4).is_err());
+        assert!(read(u32::MAX).unwrap_err().to_string().contains("too short"), "nothing is allocated");
     }
 
     #[test]

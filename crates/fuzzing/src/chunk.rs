@@ -1,0 +1,212 @@
+//! A table of a real server in which one column chunk of a Parquet partition is another. The table's reader decodes the usual
+//! kinds by itself, the reader of files leaves all to the crate `parquet`: what both take has the same values.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+use questdb_storage::dataset::ExportFile;
+use questdb_storage::scan::Filter;
+use questdb_storage::source::Files;
+use questdb_storage::types::ColumnType;
+
+use crate::memory::{patched, Memory};
+use crate::{dataset, scans, table_directory};
+
+const CASES: [&str; 4] = ["pq_tops", "pq_codecs", "pq_symbols", "pq_all"];
+const TABLE: &str = "/t~1";
+
+/// A table, and its Parquet files.
+struct Fixture {
+    files: Memory,
+    parquet: Vec<Partition>,
+}
+
+/// A Parquet file of a partition that ends where `_txn` says.
+struct Partition {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    metadata: ParquetMetaData,
+}
+
+fn fixtures() -> &'static [Fixture] {
+    static FIXTURES: OnceLock<Vec<Fixture>> = OnceLock::new();
+    FIXTURES.get_or_init(|| CASES.iter().map(|case| load(case)).collect())
+}
+
+fn load(case: &str) -> Fixture {
+    let (from, table) = (table_directory(case), Path::new(TABLE));
+    let mut files = Memory::default();
+    files.load(&from, table, &|name| !name.starts_with("wal") && name != "seq" && name != "txn_seq");
+    let snapshot = scans::snapshot(table, Arc::new(files.clone())).unwrap();
+    let parquet = snapshot.partitions().iter().filter_map(|partition| {
+        let size = partition.entry.parquet_size? as usize;
+        let path = table.join(partition.directory()).join("data.parquet");
+        let bytes = files.get(&path)?.get(..size)?.to_vec();
+        let length = u32::from_le_bytes(bytes[size - 8..size - 4].try_into().unwrap()) as usize;
+        let metadata = ParquetMetaDataReader::decode_metadata(&bytes[size - 8 - length..size - 8]).unwrap();
+        Some(Partition { path, bytes, metadata })
+    });
+    let parquet: Vec<Partition> = parquet.collect();
+    assert!(!parquet.is_empty(), "{case} has no Parquet partition");
+    Fixture { files, parquet }
+}
+
+/// Table, partition, row group, column, codec, and whether what follows are patches or the whole chunk: a byte each.
+pub fn run(bytes: &[u8]) {
+    let Some(([table, partition, group, column, codec, whole], rest)) = bytes.split_first_chunk::<6>() else {
+        return;
+    };
+    let pick = |number: &u8, limit: usize| usize::from(*number) % limit;
+    let fixture = &fixtures()[pick(table, CASES.len())];
+    let partition = &fixture.parquet[pick(partition, fixture.parquet.len())];
+    let group = pick(group, partition.metadata.num_row_groups());
+    let leaf = pick(column, partition.metadata.row_group(group).num_columns());
+    let (start, len) = partition.metadata.row_group(group).column(leaf).byte_range();
+    let old = &partition.bytes[start as usize..(start + len) as usize];
+    let chunk = if whole % 4 == 3 { rest.to_vec() } else { patched(old, rest) };
+    let file = with_chunk(partition, group, leaf, &chunk, compression(*codec));
+
+    let mut files = fixture.files.clone();
+    let txn = Path::new(TABLE).join("_txn");
+    let sizes = with_size(files.get(&txn).unwrap(), partition.bytes.len() as u64, file.len() as u64);
+    files.put(&txn, sizes);
+    files.put(&partition.path, file);
+    let files = Arc::new(files);
+    let snapshot = scans::snapshot(Path::new(TABLE), Arc::clone(&files) as Arc<dyn Files>).unwrap();
+    let id = partition.metadata.file_metadata().schema_descr().get_column_root(leaf).get_basic_info().id();
+    // A column that was dropped or replaced is in the file, but not in the table.
+    let index = snapshot.columns().iter().position(|column| column.writer_index as i32 == id);
+    let Some(index) = index else { return };
+    scans::all_ways(&snapshot, &[index]);
+
+    // Of the same partition only.
+    let at = snapshot
+        .partitions()
+        .iter()
+        .position(|p| partition.path.parent().unwrap().ends_with(p.directory()))
+        .unwrap();
+    let (first, rows) =
+        (snapshot.partitions()[at].first_row as usize, snapshot.partitions()[at].rows() as usize);
+    let native = scans::batches(&snapshot, &[index], &Filter::all(), false);
+    let file = ExportFile::open(&partition.path, files.as_ref(), false).map(Arc::new);
+    let column = partition.metadata.file_metadata().schema_descr().get_column_root_idx(leaf);
+    let other = file.and_then(|file| dataset::column(&partition.path, &files, &file, column, Filter::all()));
+    // Symbols are text in a file, and may be others than those of the table.
+    let comparable = snapshot.columns()[index].column_type != ColumnType::Symbol;
+    if let (Ok(Some(native)), Ok(Some(other)), true) = (native, other, comparable) {
+        let native: Vec<ArrayRef> = native.into_iter().flatten().collect();
+        let found: usize = native.iter().map(|array| array.len()).sum();
+        if found as u64 == snapshot.rows() {
+            same(&native, &other, first, rows);
+        }
+    }
+}
+
+/// Whether `rows` rows from `first` on of the one are those of the other.
+fn same(native: &[ArrayRef], other: &[ArrayRef], first: usize, rows: usize) {
+    let values = |arrays: &[ArrayRef]| -> Vec<ArrayRef> {
+        arrays.iter().flat_map(|array| (0..array.len()).map(|row| array.slice(row, 1))).collect()
+    };
+    let (native, other) = (values(native), values(other));
+    assert_eq!(other.len(), rows, "rows of the file");
+    for (row, (found, expected)) in native.iter().skip(first).zip(&other).enumerate() {
+        let same = match (text(found), text(expected)) {
+            (Some(found), Some(expected)) => found == expected,
+            _ => found.to_data() == expected.to_data(),
+        };
+        // A definition level above the largest one is NULL in the one, a value in the other.
+        let same = same || found.is_null(0);
+        assert!(same, "row {row} is {found:?} in the table, {expected:?} in the file");
+    }
+}
+
+/// The text of an array of one row, which may be a key of a dictionary; `None` for other types.
+fn text(array: &ArrayRef) -> Option<Option<&str>> {
+    match array.as_dictionary_opt::<Int32Type>() {
+        Some(dictionary) => {
+            let texts = dictionary.values().as_string_opt::<i32>()?;
+            Some(dictionary.key(0).filter(|key| texts.is_valid(*key)).map(|key| texts.value(key)))
+        }
+        None => array.as_string_view_opt().map(|texts| texts.is_valid(0).then(|| texts.value(0))),
+    }
+}
+
+fn compression(number: u8) -> Option<Compression> {
+    Some(match number % 16 {
+        1 => Compression::UNCOMPRESSED,
+        2 => Compression::SNAPPY,
+        3 => Compression::GZIP(GzipLevel::default()),
+        4 => Compression::BROTLI(BrotliLevel::default()),
+        5 => Compression::ZSTD(ZstdLevel::default()),
+        6 => Compression::LZ4,
+        7 => Compression::LZ4_RAW,
+        _ => return None,
+    })
+}
+
+/// The file with another chunk, which stands behind the others.
+fn with_chunk(
+    partition: &Partition,
+    group: usize,
+    leaf: usize,
+    chunk: &[u8],
+    codec: Option<Compression>,
+) -> Vec<u8> {
+    let size = partition.bytes.len();
+    let length = u32::from_le_bytes(partition.bytes[size - 8..size - 4].try_into().unwrap()) as usize;
+    let mut bytes = partition.bytes[..size - 8 - length].to_vec();
+    let mut groups = partition.metadata.row_groups().to_vec();
+    let mut columns = groups[group].columns().to_vec();
+    let old = columns[leaf].clone();
+    let codec = codec.unwrap_or(old.compression());
+    columns[leaf] = old
+        .into_builder()
+        .set_compression(codec)
+        .set_total_compressed_size(chunk.len() as i64)
+        .set_data_page_offset(bytes.len() as i64)
+        .set_dictionary_page_offset(None)
+        .build()
+        .unwrap();
+    groups[group] = groups[group].clone().into_builder().set_column_metadata(columns).build().unwrap();
+    let metadata = partition.metadata.clone().into_builder().set_row_groups(groups).build();
+    bytes.extend(chunk);
+    ParquetMetaDataWriter::new(&mut bytes, &metadata).finish().unwrap();
+    bytes
+}
+
+/// A `_txn` that says another size of a file: the word's low seven bytes.
+fn with_size(txn: &[u8], old: u64, new: u64) -> Vec<u8> {
+    let mut bytes = txn.to_vec();
+    for at in (0..bytes.len() - 8).step_by(4) {
+        if bytes[at..at + 7] == old.to_le_bytes()[..7] {
+            bytes[at..at + 7].copy_from_slice(&new.to_le_bytes()[..7]);
+        }
+    }
+    bytes
+}
+
+/// One for each column chunk, with a change in its first page's header; small ones as a whole.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (table, fixture) in fixtures().iter().enumerate() {
+        for (number, partition) in fixture.parquet.iter().enumerate() {
+            for (group, row_group) in partition.metadata.row_groups().iter().enumerate() {
+                for leaf in 0..row_group.num_columns() {
+                    let (start, len) = row_group.column(leaf).byte_range();
+                    let head = [table, number, group, leaf].map(|n| n as u8);
+                    seeds.push([&head[..], &[0, 0, 40, 0, 0, 1, 3]].concat());
+                    let chunk = &partition.bytes[start as usize..(start + len) as usize];
+                    if chunk.len() < 2000 {
+                        seeds.push([&head[..], &[0, 3], chunk].concat());
+                    }
+                }
+            }
+        }
+    }
+    seeds
+}

@@ -1,0 +1,108 @@
+//! Scans of a table in memory, in every way that queries use.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef};
+use questdb_storage::scan::{CompareOp, Damage, Filter, Literal, ScanPlan, Scanner};
+use questdb_storage::source::Files;
+use questdb_storage::table::SnapshotMode;
+use questdb_storage::types::ValueType;
+use questdb_storage::{arrow, Result, Snapshot, Table};
+
+use crate::arrays;
+
+/// Rows of a batch, and batches after which a scan is left: a table may say that it has any number of rows.
+const BATCH: usize = 2048;
+const MOST_BATCHES: usize = 500;
+
+/// The state of the table in `dir`.
+pub fn snapshot(dir: &Path, files: Arc<dyn Files>) -> Result<Snapshot> {
+    Table::open_with(dir, files)?.snapshot_in(SnapshotMode::Unchecked)
+}
+
+/// The batches of the columns at positions `columns`, checked; `None` when it is too many.
+pub fn batches(
+    snapshot: &Snapshot,
+    columns: &[usize],
+    filter: &Filter,
+    lenient: bool,
+) -> Result<Option<Vec<Vec<ArrayRef>>>> {
+    let plan = ScanPlan::new(snapshot, columns, filter);
+    let damage = if lenient { Damage::lenient() } else { Damage::default() };
+    let scanner = Scanner::with_damage(vec![plan], Arc::new(damage))?;
+    let mut found = Vec::new();
+    for batch in arrow::batches(&scanner, BATCH)? {
+        let batch = batch?;
+        batch.columns().iter().for_each(|array| arrays::check(array, batch.num_rows()));
+        found.push(batch.columns().to_vec());
+        if found.len() > MOST_BATCHES {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
+}
+
+fn rows(batches: &[Vec<ArrayRef>]) -> u64 {
+    batches.iter().filter_map(|columns| columns.first()).map(|array| array.len() as u64).sum()
+}
+
+/// Scans the columns with and without filters, strictly and leniently. All rows come or none, and never more with a filter.
+pub fn all_ways(snapshot: &Snapshot, columns: &[usize]) {
+    if columns.is_empty() {
+        return;
+    }
+    let strict = batches(snapshot, columns, &Filter::all(), false);
+    let lenient = batches(snapshot, columns, &Filter::all(), true);
+    if let Ok(Some(strict)) = &strict {
+        // A Parquet file may hold fewer rows than `_txn` says (docs/format.md §9.1).
+        let found = rows(strict);
+        assert!(found == snapshot.rows() || has_parquet(snapshot) && found < snapshot.rows(), "{found} rows");
+        if let Ok(Some(lenient)) = &lenient {
+            assert_eq!(rows(lenient), found, "lenient, though nothing is damaged");
+        }
+    }
+    if let Ok(Some(lenient)) = &lenient {
+        assert!(rows(lenient) <= snapshot.rows());
+    }
+    for filter in filters(snapshot, columns[0]) {
+        if let (Ok(Some(strict)), Ok(Some(some))) = (&strict, &batches(snapshot, columns, &filter, false)) {
+            assert!(rows(some) <= rows(strict), "{filter:?}");
+        }
+    }
+}
+
+fn has_parquet(snapshot: &Snapshot) -> bool {
+    snapshot.partitions().iter().any(|partition| partition.entry.parquet)
+}
+
+/// Conditions on the column at position `index`.
+fn filters(snapshot: &Snapshot, index: usize) -> Vec<Filter> {
+    let value_type = snapshot.columns().get(index).and_then(|column| column.column_type.value_type(false));
+    let first = snapshot.symbols(index).ok().flatten().and_then(|table| Some(table.get(0)?.to_owned()));
+    let time = snapshot.txn().max_timestamp.unwrap_or_default();
+    let mut filters = of_type(index, value_type, first.as_deref().unwrap_or("a"));
+    if let Some(column) = snapshot.timestamp() {
+        filters.push(Filter::Compare { column, op: CompareOp::Ge, value: Literal::Int(time.into()) });
+    }
+    filters
+}
+
+/// Conditions on a column that is compared as `value_type`.
+pub fn of_type(column: usize, value_type: Option<ValueType>, text: &str) -> Vec<Filter> {
+    let value = match value_type {
+        None | Some(ValueType::Doubles { .. } | ValueType::Text | ValueType::Blob) => return Vec::new(),
+        Some(ValueType::Float32 | ValueType::Float64) => Literal::Float(1.5),
+        Some(ValueType::Uuid | ValueType::UInt128) => Literal::UInt(7),
+        Some(ValueType::Symbol) => Literal::Text(text.to_owned()),
+        Some(_) => Literal::Int(1),
+    };
+    vec![
+        Filter::Compare { column, op: CompareOp::Eq, value: value.clone() },
+        Filter::And(vec![
+            Filter::Compare { column, op: CompareOp::Gt, value: value.clone() },
+            Filter::IsNull { column, negated: true },
+        ]),
+        Filter::In { column, values: vec![value], negated: false },
+    ]
+}
