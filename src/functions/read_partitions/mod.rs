@@ -67,7 +67,7 @@ fn signature() -> SignatureBuilder {
                      case_insensitive_columns: matches columns of several files without regard to case. \
                      allow_missing_columns: NULL where a file lacks a column of the first one. \
                      skip_unsupported_columns: leaves out columns whose Parquet type cannot be read. \
-                     filter_pushdown: leaves out files and row groups that the filter excludes (default true). \
+                     filter_pushdown: leaves out files, row groups and pages that the filter excludes (default true). \
                      bloom_filter_pushdown: looks constants up in bloom filters (default true). \
                      local_time_as_utc: timestamps without a time zone are of UTC. max_block_size: rows that are \
                      decoded at once (default 65536).",

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use ::parquet::file::metadata::{FileMetaData, ParquetMetaData};
+use ::parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataBuilder};
 use ::parquet::schema::types::ColumnDescPtr;
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 use super::leaf::{self, Convert, Leaves, Plain};
+use super::page_index::GroupPages;
 use super::schema::{self, Readable};
 use crate::error::{Error, Result};
 use crate::parquet::{fits, guarded, noted_columns, read_footer, wanted_type};
@@ -123,6 +124,25 @@ impl ExportFile {
         if roots.is_empty() {
             return Ok(self.reader.clone());
         }
+        self.instructions(Arc::clone(self.reader.metadata()), roots)
+    }
+
+    /// The same for row group `group` alone, some of whose columns have an index of their `pages`.
+    pub(super) fn with_pages(
+        &self,
+        group: usize,
+        pages: GroupPages,
+        roots: &[usize],
+    ) -> Result<ArrowReaderMetadata> {
+        let whole = self.reader.metadata();
+        let mut builder = ParquetMetaDataBuilder::new(whole.file_metadata().clone());
+        if let Some(group) = whole.row_groups().get(group) {
+            builder = builder.add_row_group(group.clone());
+        }
+        self.instructions(Arc::new(builder.set_page_index(Some(Arc::new(pages))).build()), roots)
+    }
+
+    fn instructions(&self, metadata: Arc<ParquetMetaData>, roots: &[usize]) -> Result<ArrowReaderMetadata> {
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let changed = |(root, field): (usize, &FieldRef)| match roots.contains(&root) {
             true => Arc::new(field.as_ref().clone().with_data_type(dictionary.clone())),
@@ -131,7 +151,7 @@ impl ExportFile {
         let fields: Vec<FieldRef> = self.reader.schema().fields().iter().enumerate().map(changed).collect();
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let options = options.with_schema(Arc::new(Schema::new(fields)));
-        guarded("schema", || ArrowReaderMetadata::try_new(Arc::clone(self.reader.metadata()), options))
+        guarded("schema", || ArrowReaderMetadata::try_new(metadata, options))
     }
 
     /// The columns, in the file's order.

@@ -9,8 +9,12 @@
 //!   leaf      a Parquet type → the Arrow type that is handed on, its name in SQL, and how to get there
 //!   convert   Arrow arrays of the decoder → Arrow arrays that are handed on
 //! scan      files and row groups in order, to any number of threads
-//!   pruning   names, statistics, bloom filters: what cannot hold a row of the filter
-//!   reader    one thread: a row group in blocks, a block in chunks
+//!   pruning     names, statistics, bloom filters: what cannot hold a row of the filter
+//!   page_index  where the pages of a column chunk are, and their bounds
+//!   selection   the rows of a row group that the pages' bounds leave
+//!   reader      one thread: a row group in blocks, a block in chunks
+//!   group       a row group at work
+//!   fetch       its column chunks, or the pages of them that are needed, checked
 //! ```
 //!
 //! A column of QuestDB's takes the way of Parquet partitions ([`crate::parquet`]): the native layout and its decoders.
@@ -18,14 +22,18 @@
 
 mod convert;
 mod discover;
+mod fetch;
 mod file;
+mod group;
 mod hive;
 mod leaf;
 mod name;
+mod page_index;
 mod pruning;
 mod reader;
 mod scan;
 mod schema;
+mod selection;
 
 pub use discover::{files_of, is_dataset, is_parquet_name, sorted, FoundFile};
 pub use file::{ColumnKind, ExportFile, FileColumn};

@@ -1,4 +1,4 @@
-//! Which files and row groups cannot hold a row of the filter: by keys of directories, statistics and bloom filters.
+//! Which files, row groups and pages cannot hold a row of the filter: by keys of directories, statistics and bloom filters.
 //!
 //! A filter is looked at as a whole, with *maybe* for what is not known. Statistics are used in orders that Parquet
 //! defines: signed and unsigned integers, times, decimals in integers, floats, bytes of text. NaN stands in no
@@ -68,11 +68,13 @@ fn order(a: &Literal, b: &Literal) -> Option<Ordering> {
     }
 }
 
-/// One column of one row group.
+/// One column of one row group, or of one page of it.
 pub(super) struct GroupColumn<'a> {
     pub(super) file: &'a ExportFile,
     pub(super) column: &'a FileColumn,
     pub(super) chunk: &'a ColumnChunkMetaData,
+    /// Of the group or the page.
+    pub(super) statistics: Option<&'a Statistics>,
     pub(super) rows: u64,
     pub(super) bloom_filters: bool,
 }
@@ -89,9 +91,9 @@ enum Bounds {
 }
 
 impl GroupColumn<'_> {
-    /// Whether a row of the group can satisfy `condition`, which is on this column alone.
+    /// Whether a row can satisfy `condition`, which is on this column alone.
     pub(super) fn may(&self, condition: &Filter) -> bool {
-        let nulls = self.chunk.statistics().and_then(Statistics::null_count_opt);
+        let nulls = self.statistics.and_then(Statistics::null_count_opt);
         // Types without NULL read NULLs as zero, and NaN is NULL in QuestDB's floats.
         let quest = match self.column.kind {
             ColumnKind::Quest(column_type) => Some(column_type),
@@ -107,7 +109,7 @@ impl GroupColumn<'_> {
         if nulls == Some(self.rows) && !quest.is_some_and(ColumnType::missing_is_zero) {
             return false;
         }
-        let bounds = self.bounds();
+        let bounds = self.statistics.and_then(|statistics| bounds(self.column, statistics));
         match condition {
             Filter::Compare { op, value, .. } => {
                 bounds.as_ref().is_none_or(|bounds| bounds.may(*op, value))
@@ -127,27 +129,6 @@ impl GroupColumn<'_> {
                 _ => true,
             },
             _ => true,
-        }
-    }
-
-    fn bounds(&self) -> Option<Bounds> {
-        let statistics = self.chunk.statistics()?;
-        match &self.column.kind {
-            ColumnKind::Quest(ColumnType::Varchar | ColumnType::String) => texts(statistics),
-            ColumnKind::Quest(column_type) => match quest_range(statistics, *column_type)? {
-                Range::Ints(min, max) => Some(Bounds::Ints(min.into(), max.into())),
-                Range::Floats(min, max) => Some(Bounds::Doubles(min, max)),
-                Range::Texts(min, max) => Some(Bounds::Texts(min, max)),
-            },
-            ColumnKind::Plain(plain) => {
-                let factor = match plain.convert {
-                    Convert::Same | Convert::Utc | Convert::Decimal => 1,
-                    Convert::Millis { .. } => 1000,
-                    _ => return None,
-                };
-                plain_bounds(statistics, plain.field.data_type(), factor)
-            }
-            ColumnKind::Refused(_) => None,
         }
     }
 
@@ -212,6 +193,40 @@ impl GroupColumn<'_> {
     }
 }
 
+/// Smallest and largest value; `None` where they are not known, or the wrong way round.
+fn bounds(column: &FileColumn, statistics: &Statistics) -> Option<Bounds> {
+    let bounds = match &column.kind {
+        ColumnKind::Quest(ColumnType::Varchar | ColumnType::String) => texts(statistics),
+        ColumnKind::Quest(column_type) => match quest_range(statistics, *column_type)? {
+            Range::Ints(min, max) => Some(Bounds::Ints(min.into(), max.into())),
+            Range::Floats(min, max) => Some(Bounds::Doubles(min, max)),
+            Range::Texts(min, max) => Some(Bounds::Texts(min, max)),
+        },
+        ColumnKind::Plain(plain) => {
+            let factor = match plain.convert {
+                Convert::Same | Convert::Utc | Convert::Decimal => 1,
+                Convert::Millis { .. } => 1000,
+                _ => return None,
+            };
+            plain_bounds(statistics, plain.field.data_type(), factor)
+        }
+        ColumnKind::Refused(_) => None,
+    };
+    bounds.filter(Bounds::is_ordered)
+}
+
+/// Whether the bounds of the pages are together those of their column chunk, where that is known for certain. Pages of
+/// which it is not true are described by an index of something else.
+pub(super) fn agree(column: &FileColumn, chunk: Option<&Statistics>, pages: &[Statistics]) -> bool {
+    let Some(Bounds::Ints(min, max)) = chunk.and_then(|chunk| bounds(column, chunk)) else { return true };
+    let mut whole: Option<(i128, i128)> = None;
+    for page in pages.iter().filter(|page| page.min_bytes_opt().is_some()) {
+        let Some(Bounds::Ints(low, high)) = bounds(column, page) else { return false };
+        whole = Some(whole.map_or((low, high), |(min, max)| (min.min(low), max.max(high))));
+    }
+    whole == Some((min, max))
+}
+
 /// First and last instant of QuestDB's designated timestamp in a file, by its statistics.
 pub(super) fn time_range(file: &ExportFile) -> Option<(i64, i64)> {
     let (index, _) = file.designated()?;
@@ -265,6 +280,14 @@ fn plain_bounds(statistics: &Statistics, data_type: &DataType, factor: i128) -> 
 }
 
 impl Bounds {
+    fn is_ordered(&self) -> bool {
+        match self {
+            Self::Ints(min, max) => min <= max,
+            Self::Floats(min, max) | Self::Doubles(min, max) => min <= max,
+            Self::Texts(min, max) => min <= max,
+        }
+    }
+
     /// Whether a value within the bounds can compare so with `constant`.
     fn may(&self, op: CompareOp, constant: &Literal) -> bool {
         let (low, high) = match (self, constant) {
@@ -316,6 +339,14 @@ mod tests {
         let texts = Bounds::Texts(b"b".to_vec(), b"d".to_vec());
         assert!(!texts.may(CompareOp::Eq, &Literal::Text("a".to_owned())));
         assert!(texts.may(CompareOp::Ne, &Literal::Text("b".to_owned())));
+    }
+
+    #[test]
+    fn bounds_the_wrong_way_round_say_nothing() {
+        assert!(Bounds::Texts(b"a".to_vec(), b"a".to_vec()).is_ordered());
+        assert!(!Bounds::Texts(b"b".to_vec(), b"a".to_vec()).is_ordered());
+        assert!(!Bounds::Ints(3, 2).is_ordered());
+        assert!(!Bounds::Doubles(f64::NAN, 2.0).is_ordered());
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! The shared state of a scan: hands out row groups in the order of files, to any number of threads.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ::parquet::file::metadata::ColumnChunkMetaData;
+
 use super::discover::FoundFile;
-use super::file::{ColumnKind, ExportFile};
+use super::file::{ColumnKind, ExportFile, FileColumn};
 use super::pruning::{constant_may, may_match, time_range, GroupColumn};
+use super::selection::{rows_of, ColumnPages};
 use crate::error::{Error, Result};
-use crate::scan::{Filter, Literal};
+use crate::scan::{Filter, IntervalSet, Literal};
 use crate::source::Files;
 use crate::types::TimeUnit;
 
@@ -19,7 +23,7 @@ pub struct ReadOptions {
     pub case_insensitive: bool,
     /// A column that a file lacks is NULL there.
     pub allow_missing: bool,
-    /// Leave out files and row groups that the filter excludes.
+    /// Leave out files, row groups and pages that the filter excludes.
     pub filter_pushdown: bool,
     /// Look constants up in bloom filters.
     pub bloom_filters: bool,
@@ -209,27 +213,48 @@ impl FileScan {
 
     /// Row groups that can hold rows of the filter.
     fn needed_groups(&self, open: &OpenFile) -> Vec<usize> {
-        let metadata = open.file.reader.metadata();
         let groups = open.file.groups().iter().enumerate().filter(|(_, group)| group.rows > 0);
         let may = |group: usize, rows: u64| {
             may_match(&self.filter, &|declared, condition| {
-                let column = self.file_column(open, declared);
-                let column = column.filter(|column| column.leaves.len() == 1);
-                let Some(column) = column else { return true };
-                let leaf = open.file.reader.parquet_schema().columns().get(column.leaves.start);
-                let flat =
-                    leaf.is_some_and(|leaf| leaf.path().parts().len() == 1 && leaf.max_rep_level() == 0);
-                let chunk =
-                    metadata.row_groups().get(group).and_then(|g| g.columns().get(column.leaves.start));
-                let Some(chunk) = chunk.filter(|_| flat) else { return true };
-                let bloom_filters = self.options.bloom_filters;
-                GroupColumn { file: &open.file, column, chunk, rows, bloom_filters }.may(condition)
+                let Some((column, chunk)) = self.flat_chunk(open, declared, group) else { return true };
+                let (statistics, bloom_filters) = (chunk.statistics(), self.options.bloom_filters);
+                GroupColumn { file: &open.file, column, chunk, statistics, rows, bloom_filters }
+                    .may(condition)
             })
         };
         groups.filter(|(index, group)| may(*index, group.rows)).map(|(index, _)| index).collect()
     }
 
-    fn file_column<'f>(&self, open: &'f OpenFile, declared: usize) -> Option<&'f super::FileColumn> {
+    /// The rows of a row group of `rows` rows that can satisfy the filter by the bounds of their pages; `None` for all.
+    pub(super) fn selection(&self, open: &OpenFile, group: usize, rows: u64) -> Option<IntervalSet> {
+        let last = i64::try_from(rows.checked_sub(1)?).ok()?;
+        let all = IntervalSet::between(0, last);
+        let mut known: HashMap<usize, Option<ColumnPages<'_>>> = HashMap::new();
+        let selected = rows_of(&self.filter, &all, &mut |declared, condition| {
+            let pages = known.entry(declared).or_insert_with(|| {
+                let (column, chunk) = self.flat_chunk(open, declared, group)?;
+                ColumnPages::read(&open.file, column, chunk, rows)
+            });
+            pages.as_ref().map_or_else(|| all.clone(), |pages| pages.rows(condition))
+        });
+        Some(selected).filter(|selected| *selected != all)
+    }
+
+    /// The chunk of a declared column that has one leaf and no lists.
+    fn flat_chunk<'f>(
+        &self,
+        open: &'f OpenFile,
+        declared: usize,
+        group: usize,
+    ) -> Option<(&'f FileColumn, &'f ColumnChunkMetaData)> {
+        let column = self.file_column(open, declared).filter(|column| column.leaves.len() == 1)?;
+        let leaf = open.file.reader.parquet_schema().columns().get(column.leaves.start)?;
+        let groups = open.file.reader.metadata().row_groups();
+        let chunk = groups.get(group)?.columns().get(column.leaves.start)?;
+        (leaf.path().parts().len() == 1 && leaf.max_rep_level() == 0).then_some((column, chunk))
+    }
+
+    fn file_column<'f>(&self, open: &'f OpenFile, declared: usize) -> Option<&'f FileColumn> {
         let ScanColumn::Data(column) = self.columns.get(declared)? else { return None };
         let known = open.columns.get(declared).copied().flatten();
         let index = known.or_else(|| find(&open.file, &column.name, self.options.case_insensitive))?;

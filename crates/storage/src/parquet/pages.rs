@@ -49,21 +49,39 @@ pub(super) struct Header {
 /// Encodings whose values are ids of a dictionary.
 const DICTIONARY_ENCODINGS: [i64; 2] = [2, 8];
 
-/// What the pages of a chunk have in common.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+/// The pages of a chunk.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Pages {
     /// Entries of the dictionary, if all values are in it.
     pub(crate) dictionary: Option<u64>,
+    /// Each page.
+    pub(crate) places: Vec<PagePlace>,
+}
+
+/// What its header says of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PagePlace {
+    /// First byte behind it in the chunk.
+    pub(crate) end: usize,
+    /// Values of a data page or a dictionary.
+    pub(crate) values: u64,
+    /// Whether it is a dictionary.
+    pub(crate) dictionary: bool,
 }
 
 /// Walks the pages of a chunk; see [`walk`].
 pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<Pages> {
     let headers = walk(bytes, values)?;
-    let (dictionaries, others): (Vec<&Header>, Vec<&Header>) =
-        headers.iter().partition(|header| header.kind == DICTIONARY);
-    let all_in_dictionary = others.iter().all(|header| DICTIONARY_ENCODINGS.contains(&header.encoding));
-    let entries = dictionaries.last().map(|header| header.values.unsigned_abs());
-    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary) })
+    let place = |header: &Header| PagePlace {
+        end: header.body.end,
+        values: header.values.unsigned_abs(),
+        dictionary: header.kind == DICTIONARY,
+    };
+    let places: Vec<PagePlace> = headers.iter().map(place).collect();
+    let mut others = headers.iter().filter(|header| header.kind != DICTIONARY);
+    let all_in_dictionary = others.all(|header| DICTIONARY_ENCODINGS.contains(&header.encoding));
+    let entries = places.iter().rev().find(|place| place.dictionary).map(|place| place.values);
+    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary), places })
 }
 
 /// The headers of the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).

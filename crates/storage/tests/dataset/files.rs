@@ -78,9 +78,9 @@ pub fn write(schema: &str, columns: Vec<Column>) -> Temporary {
     Temporary(path)
 }
 
-/// SQL type and values of each column, or the reason why it cannot be read.
-pub fn read(file: &Temporary) -> Result<Vec<(String, std::result::Result<ArrayRef, String>)>> {
-    let options = ReadOptions {
+/// Blocks of two rows, else as usual.
+pub fn options() -> ReadOptions {
+    ReadOptions {
         case_insensitive: false,
         allow_missing: false,
         filter_pushdown: true,
@@ -88,7 +88,11 @@ pub fn read(file: &Temporary) -> Result<Vec<(String, std::result::Result<ArrayRe
         local_time_as_utc: false,
         block_rows: 2,
         raw_types: false,
-    };
+    }
+}
+
+/// SQL type and values of each column, or the reason why it cannot be read.
+pub fn read(file: &Temporary) -> Result<Vec<(String, std::result::Result<ArrayRef, String>)>> {
     let open = Arc::new(ExportFile::open(&file.0, &LocalFiles, false)?);
     let mut found = Vec::new();
     for column in open.columns() {
@@ -101,7 +105,7 @@ pub fn read(file: &Temporary) -> Result<Vec<(String, std::result::Result<ArrayRe
             Arc::new(vec![ScanColumn::Data(data)]),
             vec![0],
             Filter::all(),
-            options,
+            options(),
             vec![Some(Arc::clone(&open))],
         );
         let sql = column.kind.sql(false);
