@@ -154,13 +154,17 @@ fn parquet_values(
         let mut times = None;
         let mut read = || -> Result<Times> {
             for (position, group) in file.groups().iter().enumerate() {
-                let decoded = cache.column(file, index, position)?;
-                let rows = Rows::Range { start: 0, len: group.rows as usize };
-                decoded.read(column.column_type, false, rows, &mut scratch, &mut sink)?;
-                if let Some(source) = decoded.native().filter(|_| column.designated) {
-                    // The place in the decoded column says nothing about the file.
-                    times =
-                        timestamps(source, group.rows, times, partition).map_err(Error::without_offset)?;
+                let mut row = 0;
+                while row < group.rows {
+                    let (decoded, span) = cache.values(file, index, position, row)?;
+                    let len = span.end - span.start;
+                    let rows = Rows::Range { start: 0, len: len as usize };
+                    decoded.read(column.column_type, false, rows, &mut scratch, &mut sink)?;
+                    if let Some(source) = decoded.native().filter(|_| column.designated) {
+                        // The place in the decoded column says nothing about the file.
+                        times = timestamps(source, len, times, partition).map_err(Error::without_offset)?;
+                    }
+                    row = span.end;
                 }
             }
             Ok(times)

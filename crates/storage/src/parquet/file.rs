@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use arrow_schema::{Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 
-use super::chunk::{self, guarded, Stretch};
-use super::column::{wanted_type, GroupColumn};
-use super::flat::FlatChunk;
-use super::{footer, pages};
+use super::chunk::{guarded, Stretch};
+use super::column::wanted_type;
+use super::flat::Decoded;
+use super::footer;
+use super::open::OpenChunk;
+use super::pool::Pool;
 use crate::error::{Error, Result};
+use crate::format::symbol_table::SymbolTable;
 use crate::source::{Access, Source};
 use crate::table::{missing_file, Column, Partition, Snapshot, PARQUET_FILE};
 use crate::types::ColumnType;
@@ -43,11 +46,11 @@ pub struct RowGroup {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileColumn {
     /// Position below the schema's root.
-    root: usize,
+    pub(super) root: usize,
     /// Position among the primitive columns.
     pub(super) leaf: usize,
     pub(super) column_type: ColumnType,
-    designated: bool,
+    pub(super) designated: bool,
 }
 
 impl ParquetFile {
@@ -107,57 +110,49 @@ impl ParquetFile {
         }
     }
 
-    /// Decodes column `index` of the snapshot in the row group at position `group`. `buffer` is memory for its bytes.
-    pub(super) fn decode(&self, index: usize, group: usize, buffer: &mut Vec<u8>) -> Result<GroupColumn> {
-        let place = |e: Error| match self.snapshot.columns().get(index) {
-            Some(column) => e.in_column(&column.name).in_file(self.source.path()),
-            None => e.in_file(self.source.path()),
+    /// Reads and opens the chunk of column `index` of the snapshot in the row group at position `group`. `buffer` is memory
+    /// for its bytes.
+    pub(super) fn open_chunk(&self, index: usize, group: usize, buffer: Vec<u8>) -> Result<OpenChunk> {
+        let open = || {
+            let rows = self.groups.get(group).copied();
+            let rows = rows.ok_or_else(|| Error::invalid_input(format!("file has no row group {group}")))?;
+            let (_, chunk) = self.column_chunk(index, rows)?;
+            OpenChunk::new(self, index, rows, self.read_chunk(chunk, buffer)?)
         };
-        self.try_decode(index, group, buffer).map_err(place)
+        open().map_err(|e| self.place(e, index))
     }
 
-    fn try_decode(&self, index: usize, group: usize, buffer: &mut Vec<u8>) -> Result<GroupColumn> {
-        let absent = || Error::invalid_input(format!("row group {group} has no column {index}"));
-        let (column, group) = self.column(index).zip(self.groups.get(group)).ok_or_else(absent)?;
-        let chunk = self.chunk(column, group.index).ok_or_else(absent)?;
-        let stretch = self.read_chunk(chunk, std::mem::take(buffer))?;
-        let bytes = stretch.bytes.clone();
-        let decoded = self.decode_chunk(index, *group, stretch)?;
-        // Text that is stored as it is still refers to the bytes; whatever is not, gives them back.
-        if bytes.is_unique() {
-            *buffer = bytes.into();
+    /// Decodes a span of a chunk of this file.
+    pub(super) fn decode_span(&self, chunk: &OpenChunk, position: usize, pool: &mut Pool) -> Result<Decoded> {
+        chunk.decode(self, position, pool).map_err(|e| self.place(e, chunk.index()))
+    }
+
+    fn place(&self, error: Error, index: usize) -> Error {
+        let error = error.in_file(self.source.path());
+        match self.snapshot.columns().get(index) {
+            Some(column) => error.in_column(&column.name),
+            None => error,
         }
-        Ok(decoded)
     }
 
-    /// Decodes a column chunk whose bytes were read.
-    pub(super) fn decode_chunk(
+    /// The column at `index` of the snapshot, and its chunk in a row group.
+    pub(super) fn column_chunk(
         &self,
         index: usize,
         group: RowGroup,
-        stretch: Stretch,
-    ) -> Result<GroupColumn> {
-        let absent = || Error::invalid_input(format!("row group {} has no column {index}", group.index));
-        let column = self.column(index).ok_or_else(absent)?;
-        let chunk = self.chunk(column, group.index).ok_or_else(absent)?;
-        let start = stretch.start;
-        let rows = usize::try_from(group.rows).unwrap_or(usize::MAX);
-        let flat = !matches!(column.column_type, ColumnType::DoubleArray { .. });
-        let pages = pages::walk(&stretch.bytes, flat.then_some(group.rows));
-        let pages = pages.map_err(|e| e.shift_offset(start))?;
-        let in_group = |e: Error| e.at(start).hint(format!("The damage is in row group {}.", group.index));
-        let symbols = self.snapshot.symbols(index)?;
-        let usual = self.metadata.schema().fields().get(column.root).and_then(|field| {
-            let pages = (stretch.bytes.as_ref(), pages.as_slice());
-            FlatChunk::new(column.column_type, field.data_type(), chunk, pages, rows)
-        });
-        if let Some(usual) = usual {
-            return usual.decode(symbols, column.designated, self.source.path()).map_err(in_group);
-        }
-        let array =
-            chunk::decode(stretch, &self.metadata, column.root, group.index, rows).map_err(in_group)?;
-        GroupColumn::new(column.column_type, column.designated, &array, symbols, self.source.path())
-            .map_err(in_group)
+    ) -> Result<(FileColumn, &ColumnChunkMetaData)> {
+        let found = self.column(index).and_then(|column| Some((column, self.chunk(column, group.index)?)));
+        found.ok_or_else(|| Error::invalid_input(format!("row group {} has no column {index}", group.index)))
+    }
+
+    /// What Arrow would make of a column.
+    pub(super) fn data_type(&self, column: FileColumn) -> Option<&DataType> {
+        self.metadata.schema().fields().get(column.root).map(|field| field.data_type())
+    }
+
+    /// The symbol table of column `index` of the snapshot.
+    pub(super) fn symbols(&self, index: usize) -> Result<Option<Arc<SymbolTable>>> {
+        self.snapshot.symbols(index)
     }
 
     pub(super) fn column(&self, index: usize) -> Option<FileColumn> {

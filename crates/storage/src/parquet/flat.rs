@@ -1,35 +1,54 @@
 //! Decodes the column chunks that a server writes by default straight into the native layout: PLAIN numbers, dictionaries of
 //! symbols and texts, uncompressed or LZ4. Everything else goes through the crate `parquet` and Arrow ([`super::chunk`]).
+//!
+//! A chunk is decoded in spans of some pages, when their rows are asked for: pages without such rows are not even decompressed.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::basic::{Compression, Type as PhysicalType};
 use ::parquet::file::metadata::ColumnChunkMetaData;
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
+use bytes::Bytes;
 
-use super::column::{keys_of_ids, GroupColumn, Views};
+use super::column::GroupColumn;
 use super::page::{self, Codec, DataPage};
 use super::pages::{Header, DATA, DATA_V2, DICTIONARY};
-use super::rle;
+use super::pool::Pool;
+use super::symbols::SymbolKeys;
+use super::values::{dictionary_ids, spread, symbol_texts, text_views, too_few};
+use super::views::Views;
 use crate::error::{Error, Result};
 use crate::format::symbol_table::SymbolTable;
-use crate::types::{self, ColumnType, Storage, TimeUnit, INLINE, NULL_KEY};
+use crate::types::{ColumnType, Storage, TimeUnit, NULL_KEY};
 
 /// Parquet's numbers of the encodings.
 const PLAIN: i64 = 0;
 const PLAIN_DICTIONARY: i64 = 2;
 const RLE_DICTIONARY: i64 = 8;
 
-/// A column chunk that can be decoded here.
-pub(super) struct FlatChunk<'a> {
-    bytes: &'a [u8],
-    pages: &'a [Header],
+/// Pages are taken together until they have so many rows.
+const SPAN_ROWS: u64 = 8192;
+
+/// A column chunk that is decoded here.
+#[derive(Debug)]
+pub(super) struct FlatChunk {
+    bytes: Bytes,
     codec: Codec,
     optional: bool,
-    rows: usize,
     layout: Layout,
+    dictionary: Dictionary,
+    spans: Vec<Span>,
+}
+
+/// Pages that are decoded together.
+#[derive(Debug)]
+struct Span {
+    /// Rows, counted from the start of the row group.
+    rows: Range<u64>,
+    pages: Vec<Header>,
 }
 
 /// How values are stored and what becomes of them.
@@ -45,24 +64,44 @@ enum Layout {
     Texts,
 }
 
-impl<'a> FlatChunk<'a> {
-    /// `None` for a chunk that is not of the usual kind. `data_type` is what Arrow would make of it.
-    pub(super) fn new(
+/// The dictionary page, decoded.
+#[derive(Debug)]
+enum Dictionary {
+    None,
+    Fixed(Buffer),
+    Symbols(Arc<SymbolTable>, SymbolKeys),
+    /// Views into the buffer, which is the first one of each span.
+    Texts(Vec<u128>, Buffer),
+}
+
+/// What of a chunk was decoded.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) column: GroupColumn,
+    /// Memory that the column lies in: it can be used again when the column is gone.
+    pub(super) memory: Vec<Buffer>,
+}
+
+impl FlatChunk {
+    /// Opens a chunk: decodes its dictionary. `None` for one that is not of the usual kind. `data_type` is what Arrow
+    /// would make of it, `symbols` the table of a SYMBOL column.
+    pub(super) fn open(
         column_type: ColumnType,
         data_type: &DataType,
         chunk: &ColumnChunkMetaData,
-        (bytes, pages): (&'a [u8], &'a [Header]),
-        rows: usize,
-    ) -> Option<Self> {
+        (bytes, pages): (&Bytes, Vec<Header>),
+        rows: u64,
+        symbols: Option<Arc<SymbolTable>>,
+    ) -> Result<Option<Self>> {
         let descriptor = chunk.column_descr();
         if descriptor.max_rep_level() > 0 || descriptor.max_def_level() > 1 {
-            return None;
+            return Ok(None);
         }
-        let layout = layout(column_type, data_type, chunk.column_type())?;
+        let Some(layout) = layout(column_type, data_type, chunk.column_type()) else { return Ok(None) };
         let codec = match chunk.compression() {
             Compression::UNCOMPRESSED => Codec::None,
             Compression::LZ4_RAW => Codec::Lz4,
-            _ => return None,
+            _ => return Ok(None),
         };
         let known = |(position, header): (usize, &Header)| match (header.kind, header.encoding) {
             (DICTIONARY, PLAIN | PLAIN_DICTIONARY) => position == 0,
@@ -71,155 +110,258 @@ impl<'a> FlatChunk<'a> {
             _ => false,
         };
         if !pages.iter().enumerate().all(known) {
-            return None;
+            return Ok(None);
         }
-        Some(Self { bytes, pages, codec, optional: descriptor.max_def_level() == 1, rows, layout })
+        let dictionary = dictionary(layout, codec, bytes, pages.first(), symbols)?;
+        let optional = descriptor.max_def_level() == 1;
+        let spans = spans(pages, rows)?;
+        Ok(Some(Self { bytes: bytes.clone(), codec, optional, layout, dictionary, spans }))
     }
 
-    /// Decodes the chunk. `symbols` is the table of a SYMBOL column, `ascending` says that this is the designated timestamp.
+    /// The position of the span that has row `row` of the row group, and its rows.
+    pub(super) fn span_of(&self, row: u64) -> Option<(usize, Range<u64>)> {
+        let position = self.spans.partition_point(|span| span.rows.end <= row);
+        self.spans.get(position).map(|span| (position, span.rows.clone()))
+    }
+
+    /// Decodes the span at `position`. `ascending` says that this is the designated timestamp.
     pub(super) fn decode(
         &self,
-        symbols: Option<Arc<SymbolTable>>,
+        position: usize,
         ascending: bool,
         path: &Path,
-    ) -> Result<GroupColumn> {
-        match self.layout {
+        pool: &mut Pool,
+    ) -> Result<Decoded> {
+        let span = self.spans.get(position);
+        let span =
+            span.ok_or_else(|| Error::invalid_input(format!("column chunk has no span {position}")))?;
+        let (values, symbols) = match self.layout {
             Layout::Fixed { stored, native, null } => {
-                let bytes = match (stored, native) {
-                    (4, 1) => self.fixed::<4, 1>(null)?,
-                    (4, 2) => self.fixed::<4, 2>(null)?,
-                    (4, 4) => self.fixed::<4, 4>(null)?,
-                    _ => self.fixed::<8, 8>(null)?,
+                let values = match (stored, native) {
+                    (4, 1) => self.fixed::<4, 1>(span, null, pool)?,
+                    (4, 2) => self.fixed::<4, 2>(span, null, pool)?,
+                    (4, 4) => self.fixed::<4, 4>(span, null, pool)?,
+                    _ => self.fixed::<8, 8>(span, null, pool)?,
                 };
-                Ok(GroupColumn::in_memory(bytes, None, ascending, path))
+                (values, None)
             }
-            Layout::Symbols => {
-                let table = symbols
-                    .ok_or_else(|| Error::invalid_input("symbol column was opened without its table"))?;
-                let keys = self.symbols(&table)?;
-                Ok(GroupColumn::in_memory(keys, Some(table), false, path))
-            }
-            Layout::Texts => self.texts().map(GroupColumn::Views),
-        }
-    }
-
-    /// The data pages, whose rows must be those of the row group.
-    fn data_pages(&self) -> impl Iterator<Item = Result<(&Header, DataPage)>> {
-        let data = self.pages.iter().filter(|header| header.kind != DICTIONARY);
-        data.map(|header| Ok((header, page::data(self.codec, self.bytes, header, self.optional)?)))
-    }
-
-    fn check_rows(&self) -> Result<()> {
-        let data = self.pages.iter().filter(|header| header.kind != DICTIONARY);
-        let found = data.fold(0u64, |sum, header| sum.saturating_add(header.values.unsigned_abs()));
-        if found == self.rows as u64 {
-            return Ok(());
-        }
-        Err(Error::corrupt(
-            "column chunk has another number of rows than its row group",
-            format_args!("{} rows", self.rows),
-            format_args!("{found} rows"),
-        ))
-    }
-
-    /// The dictionary's bytes and number of values.
-    fn dictionary(&self) -> Result<Option<(Buffer, usize)>> {
-        let Some(header) = self.pages.first().filter(|header| header.kind == DICTIONARY) else {
-            return Ok(None);
+            Layout::Symbols => self.symbols(span, pool)?,
+            Layout::Texts => return self.texts(span, pool),
         };
-        let body = self.bytes.get(header.body.clone()).unwrap_or_default();
-        let bytes = page::decompress(self.codec, body, header.uncompressed)?;
-        Ok(Some((bytes, usize::try_from(header.values).unwrap_or_default())))
+        let column = GroupColumn::in_memory(values.values, symbols, ascending, path);
+        Ok(Decoded { column, memory: vec![values.memory] })
+    }
+
+    fn data_page(&self, header: &Header, pool: &mut Pool) -> Result<DataPage> {
+        page::data(self.codec, &self.bytes, header, self.optional, pool)
     }
 
     /// `STORED` bytes of each value become `NATIVE`.
-    fn fixed<const STORED: usize, const NATIVE: usize>(&self, null: u64) -> Result<Buffer> {
-        self.check_rows()?;
-        let dictionary = self.dictionary()?;
-        let dictionary: &[[u8; STORED]] =
-            dictionary.as_ref().map_or(&[][..], |(bytes, _)| bytes.as_chunks().0);
-        let (mut native, mut ids) = (Vec::<[u8; NATIVE]>::new(), Vec::new());
+    fn fixed<const STORED: usize, const NATIVE: usize>(
+        &self,
+        span: &Span,
+        null: u64,
+        pool: &mut Pool,
+    ) -> Result<Native> {
+        let dictionary: &[[u8; STORED]] = match &self.dictionary {
+            Dictionary::Fixed(bytes) => bytes.as_chunks().0,
+            _ => &[],
+        };
         let convert = |value: &[u8; STORED]| value.first_chunk::<NATIVE>().copied().unwrap_or([0; NATIVE]);
         let null = null.to_le_bytes().first_chunk::<NATIVE>().copied().unwrap_or([0; NATIVE]);
-        let only = self.pages.len() == 1;
-        for page in self.data_pages() {
-            let (header, page) = page?;
-            if header.encoding == PLAIN {
-                let values: &[[u8; STORED]] = page.values.as_chunks().0;
-                if let (None, true, true) = (&page.levels, STORED == NATIVE, only) {
-                    // Already as a native file has them.
-                    let len = page.rows.saturating_mul(NATIVE);
-                    let left = page.values.len();
-                    return if len <= left {
-                        Ok(page.values.slice_with_length(0, len))
-                    } else {
-                        Err(too_few(page.rows, values.len()))
-                    };
-                }
-                append(&mut native, &page, values.len(), null, |i| values.get(i).map(convert))?;
-            } else {
-                page_ids(&page, dictionary.len(), &mut ids)?;
-                let value = |id: &u32| dictionary.get(*id as usize).map(convert);
-                append(&mut native, &page, ids.len(), null, |i| ids.get(i).and_then(value))?;
+        let mut native: Option<Vec<u8>> = None;
+        let mut done = 0;
+        for header in &span.pages {
+            let page = self.data_page(header, pool)?;
+            let values: &[[u8; STORED]] = page.values().as_chunks().0;
+            let plain = header.encoding == PLAIN;
+            if plain && values.len() < page.present() {
+                return Err(too_few(page.present(), values.len()));
             }
+            if plain && STORED == NATIVE && page.levels.is_none() && span.pages.len() == 1 {
+                // Already as a native file has them.
+                let values = page.values_buffer(page.rows.saturating_mul(NATIVE));
+                let values = values.ok_or_else(|| too_few(page.rows, 0))?;
+                return Ok(Native { values, memory: page.memory });
+            }
+            let native = native.get_or_insert_with(|| pool.bytes(span.len().saturating_mul(NATIVE)));
+            let (slots, _) = native.as_chunks_mut::<NATIVE>();
+            let slots = slots.get_mut(done..done + page.rows).unwrap_or_default();
+            if plain {
+                spread(slots, page.levels.as_deref(), null, values.iter().map(convert));
+            } else {
+                let mut ids = pool.words(page.present());
+                dictionary_ids(&page, dictionary.len(), &mut ids)?;
+                let value = |id: &u32| dictionary.get(*id as usize).map_or(null, convert);
+                spread(slots, page.levels.as_deref(), null, ids.iter().map(value));
+                pool.put_words(ids);
+            }
+            done += page.rows;
+            page.put_back(pool);
         }
-        Ok(Buffer::from_vec(native.into_flattened()))
+        let values = Buffer::from_vec(native.unwrap_or_default());
+        Ok(Native { memory: values.clone(), values })
     }
 
-    fn symbols(&self, table: &SymbolTable) -> Result<Buffer> {
-        self.check_rows()?;
-        let dictionary = self.dictionary()?;
-        let mut texts = Vec::new();
-        if let Some((bytes, values)) = &dictionary {
-            byte_arrays(bytes, *values, |_, text| {
-                texts.push(utf8(text)?);
-                Ok(())
-            })?;
+    fn symbols(&self, span: &Span, pool: &mut Pool) -> Result<(Native, Option<Arc<SymbolTable>>)> {
+        let Dictionary::Symbols(table, map) = &self.dictionary else {
+            return Err(Error::invalid_input("symbol column was opened without its table"));
+        };
+        let mut keys = pool.words(span.len());
+        for header in &span.pages {
+            let page = self.data_page(header, pool)?;
+            let start = keys.len();
+            match page.levels.as_deref() {
+                None => {
+                    dictionary_ids(&page, map.len(), &mut keys)?;
+                    map.apply(keys.get_mut(start..).unwrap_or_default())?;
+                }
+                levels => {
+                    let mut ids = pool.words(page.present());
+                    dictionary_ids(&page, map.len(), &mut ids)?;
+                    map.apply(&mut ids)?;
+                    keys.resize(start + page.rows, 0);
+                    let slots = keys.get_mut(start..).unwrap_or_default();
+                    spread(slots, levels, NULL_KEY as u32, ids.iter().copied());
+                    pool.put_words(ids);
+                }
+            }
+            page.put_back(pool);
         }
-        let (mut keys, mut ids) = (Vec::<i32>::with_capacity(self.rows), Vec::new());
-        for page in self.data_pages() {
-            let (_, page) = page?;
-            page_ids(&page, texts.len(), &mut ids)?;
-            append(&mut keys, &page, ids.len(), NULL_KEY, |i| ids.get(i).map(|id| *id as i32))?;
-        }
-        keys_of_ids(ScalarBuffer::from(keys), &texts, table)
+        let values = Buffer::from_vec(keys);
+        Ok((Native { memory: values.clone(), values }, Some(Arc::clone(table))))
     }
 
-    fn texts(&self) -> Result<Views> {
-        self.check_rows()?;
-        let (mut buffers, mut dictionary) = (Vec::new(), Vec::new());
-        if let Some((bytes, values)) = self.dictionary()? {
-            dictionary = text_views(&bytes, values, 0)?;
-            buffers.push(bytes);
+    fn texts(&self, span: &Span, pool: &mut Pool) -> Result<Decoded> {
+        let (mut buffers, mut dictionary, mut memory) = (Vec::new(), [].as_slice(), Vec::new());
+        if let Dictionary::Texts(views, bytes) = &self.dictionary {
+            dictionary = views.as_slice();
+            buffers.push(bytes.clone());
         }
-        let (mut views, mut ids) = (Vec::<u128>::with_capacity(self.rows), Vec::new());
-        let mut levels: Option<Vec<u32>> = None;
-        for page in self.data_pages() {
-            let (header, page) = page?;
-            if levels.is_some() || page.levels.is_some() {
-                let all = levels.get_or_insert_with(|| vec![1; views.len()]);
+        let mut views = pool.views(span.len());
+        let mut valid: Option<BooleanBufferBuilder> = None;
+        for header in &span.pages {
+            let page = self.data_page(header, pool)?;
+            let start = views.len();
+            if valid.is_some() || page.levels.is_some() {
+                let valid = valid.get_or_insert_with(|| {
+                    let mut valid = BooleanBufferBuilder::new(span.len());
+                    valid.append_n(start, true);
+                    valid
+                });
                 match &page.levels {
-                    Some(levels) => all.extend_from_slice(levels),
-                    None => all.resize(all.len() + page.rows, 1),
+                    Some(levels) => levels.iter().for_each(|level| valid.append(*level == 1)),
+                    None => valid.append_n(page.rows, true),
                 }
             }
             if header.encoding == PLAIN {
                 let number = u32::try_from(buffers.len()).unwrap_or(u32::MAX);
-                let stored = text_views(&page.values, page.present(), number)?;
-                append(&mut views, &page, stored.len(), 0, |i| stored.get(i).copied())?;
-                buffers.push(page.values.clone());
+                match page.levels.as_deref() {
+                    None => text_views(page.values(), page.rows, number, &mut views)?,
+                    levels => {
+                        let mut stored = pool.views(page.present());
+                        text_views(page.values(), page.present(), number, &mut stored)?;
+                        views.resize(start + page.rows, 0);
+                        let slots = views.get_mut(start..).unwrap_or_default();
+                        spread(slots, levels, 0, stored.iter().copied());
+                        pool.put_views(stored);
+                    }
+                }
+                buffers.extend(page.values_buffer(page.values().len()));
+                if let Some(levels) = page.levels {
+                    pool.put_words(levels);
+                }
+                memory.push(page.memory);
             } else {
-                page_ids(&page, dictionary.len(), &mut ids)?;
-                let view = |id: &u32| dictionary.get(*id as usize).copied();
-                append(&mut views, &page, ids.len(), 0, |i| ids.get(i).and_then(view))?;
+                let mut ids = pool.words(page.present());
+                dictionary_ids(&page, dictionary.len(), &mut ids)?;
+                views.resize(start + page.rows, 0);
+                let slots = views.get_mut(start..).unwrap_or_default();
+                let view = |id: &u32| dictionary.get(*id as usize).copied().unwrap_or_default();
+                spread(slots, page.levels.as_deref(), 0, ids.iter().map(view));
+                pool.put_words(ids);
+                page.put_back(pool);
             }
         }
-        let nulls = levels.map(|levels| {
-            let is_valid = |row: usize| levels.get(row) == Some(&1);
-            NullBuffer::new(BooleanBuffer::collect_bool(levels.len(), is_valid))
-        });
-        Ok(Views::from_parts(ScalarBuffer::from(views), buffers, nulls))
+        let views = ScalarBuffer::from(views);
+        memory.push(views.inner().clone());
+        let nulls = valid.map(|mut valid| NullBuffer::new(valid.finish()));
+        let in_order = span.pages.iter().all(|page| page.encoding == PLAIN);
+        Ok(Decoded { column: GroupColumn::Views(Views::from_parts(views, buffers, nulls, in_order)), memory })
     }
+}
+
+/// Values as in a native file, and the memory that they are in.
+struct Native {
+    values: Buffer,
+    memory: Buffer,
+}
+
+impl Span {
+    fn len(&self) -> usize {
+        usize::try_from(self.rows.end.saturating_sub(self.rows.start)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Takes the data pages together, whose rows must be those of the row group.
+fn spans(pages: Vec<Header>, rows: u64) -> Result<Vec<Span>> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut row = 0u64;
+    for page in pages.into_iter().filter(|page| page.kind != DICTIONARY) {
+        let end = row.saturating_add(page.values.unsigned_abs());
+        match spans.last_mut().filter(|span| span.rows.end - span.rows.start < SPAN_ROWS) {
+            Some(span) => {
+                span.rows.end = end;
+                span.pages.push(page);
+            }
+            None => spans.push(Span { rows: row..end, pages: vec![page] }),
+        }
+        row = end;
+    }
+    if row == rows {
+        return Ok(spans);
+    }
+    Err(Error::corrupt(
+        "column chunk has another number of rows than its row group",
+        format_args!("{rows} rows"),
+        format_args!("{row} rows"),
+    ))
+}
+
+/// Decodes the dictionary page, if `first` is one.
+fn dictionary(
+    layout: Layout,
+    codec: Codec,
+    chunk: &Bytes,
+    first: Option<&Header>,
+    symbols: Option<Arc<SymbolTable>>,
+) -> Result<Dictionary> {
+    let page = first.filter(|header| header.kind == DICTIONARY && header.body.end <= chunk.len());
+    let values = page.map_or(0, |header| usize::try_from(header.values).unwrap_or_default());
+    let bytes = match page {
+        // It stays as long as the chunk, so its memory comes from no pool.
+        Some(header) => {
+            let body = chunk.slice(header.body.clone());
+            Some(page::decompress(codec, &body, header.uncompressed, &mut Pool::default())?)
+        }
+        None => None,
+    };
+    Ok(match (layout, bytes) {
+        (Layout::Symbols, bytes) => {
+            let table =
+                symbols.ok_or_else(|| Error::invalid_input("symbol column was opened without its table"))?;
+            let texts = symbol_texts(bytes.as_deref().unwrap_or_default(), values)?;
+            let keys = SymbolKeys::new(&texts, &table);
+            Dictionary::Symbols(table, keys)
+        }
+        (Layout::Fixed { .. }, Some(bytes)) => Dictionary::Fixed(bytes),
+        (Layout::Texts, Some(bytes)) => {
+            let mut views = Vec::new();
+            text_views(&bytes, values, 0, &mut views)?;
+            Dictionary::Texts(views, bytes)
+        }
+        (_, None) => Dictionary::None,
+    })
 }
 
 /// How chunks of a type are decoded here; `None` for those that are not, and those of another type than expected.
@@ -259,104 +401,4 @@ fn is_text(data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => **value == DataType::Utf8,
         _ => false,
     }
-}
-
-/// Appends the rows of a page: the values that `value` gives, in order, or `null`.
-fn append<T: Copy>(
-    out: &mut Vec<T>,
-    page: &DataPage,
-    stored: usize,
-    null: T,
-    value: impl Fn(usize) -> Option<T>,
-) -> Result<()> {
-    let missing = || too_few(page.present(), stored);
-    out.reserve(page.rows);
-    match &page.levels {
-        None if stored < page.rows => return Err(missing()),
-        None => out.extend((0..page.rows).map_while(value)),
-        Some(levels) => {
-            let mut next = 0;
-            for level in levels {
-                if *level == 1 {
-                    out.push(value(next).ok_or_else(missing)?);
-                    next += 1;
-                } else {
-                    out.push(null);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The dictionary ids of a page's values, all below `count`.
-fn page_ids(page: &DataPage, count: usize, ids: &mut Vec<u32>) -> Result<()> {
-    ids.clear();
-    let present = page.present();
-    let Some((width, runs)) = page.values.split_first() else {
-        return if present == 0 { Ok(()) } else { Err(too_few(present, 0)) };
-    };
-    rle::decode(runs, u32::from(*width), present, ids)?;
-    let limit = u32::try_from(count).unwrap_or(u32::MAX);
-    if ids.iter().fold(false, |any, id| any | (*id >= limit)) {
-        let found = ids.iter().max().copied().unwrap_or_default();
-        return Err(Error::corrupt(
-            "dictionary id is out of range",
-            format_args!("less than {count}"),
-            found,
-        ));
-    }
-    Ok(())
-}
-
-/// Calls `visit` with place and bytes of each of the `count` length-prefixed values in `bytes`.
-fn byte_arrays<'b>(
-    bytes: &'b [u8],
-    count: usize,
-    mut visit: impl FnMut(usize, &'b [u8]) -> Result<()>,
-) -> Result<()> {
-    let mut at = 0usize;
-    for found in 0..count {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let value = rest
-            .split_first_chunk::<4>()
-            .and_then(|(len, rest)| rest.get(..u32::from_le_bytes(*len) as usize))
-            .ok_or_else(|| too_few(count, found))?;
-        visit(at + 4, value)?;
-        at += 4 + value.len();
-    }
-    Ok(())
-}
-
-/// Views of the `count` texts in `bytes`, which will be buffer `number`.
-fn text_views(bytes: &[u8], count: usize, number: u32) -> Result<Vec<u128>> {
-    // Each takes four bytes at least, so the number alone is no reason to allocate.
-    let mut views = Vec::with_capacity(count.min(bytes.len() / 4));
-    byte_arrays(bytes, count, |start, text| {
-        utf8(text)?;
-        let [low, high] = types::inline(text);
-        views.push(if text.len() <= INLINE {
-            u128::from(low) | u128::from(high) << 64
-        } else {
-            let start = u128::from(u32::try_from(start).unwrap_or(u32::MAX));
-            u128::from(low) | u128::from(number) << 64 | start << 96
-        });
-        Ok(())
-    })?;
-    Ok(views)
-}
-
-fn utf8(bytes: &[u8]) -> Result<&str> {
-    simdutf8::basic::from_utf8(bytes).map_err(|_| {
-        let start = String::from_utf8_lossy(bytes.get(..40).unwrap_or(bytes)).into_owned();
-        Error::corrupt("text in a Parquet page is not UTF-8", "UTF-8", format_args!("{start:?}"))
-    })
-}
-
-fn too_few(expected: usize, found: usize) -> Error {
-    Error::corrupt(
-        "Parquet page has too few values",
-        format_args!("{expected} values"),
-        format_args!("{found} values"),
-    )
 }

@@ -4,10 +4,12 @@
 //! footer   the bytes before the size in `_txn` → metadata, QuestDB's own key-value entry
 //!   file     one partition: row groups with their first rows, live columns by field id
 //!     pages    headers of a column chunk's pages, checked before anything is decoded
-//!     flat     a column chunk of the usual kind → native layout, or views of text
-//!     chunk    any other: a column chunk's bytes → an Arrow array (panics of the decoder become errors)
+//!     open     a column chunk that was read
+//!       flat     of the usual kind: span by span of its pages → native layout, or views of text
+//!         page, values, rle    a page → levels and values, in memory of a pool that is used again
+//!       chunk    any other: the chunk's bytes → an Arrow array (panics of the decoder become errors)
 //!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
-//!     cache    what one thread has decoded: one row group per column
+//!     cache    what one thread has open: one chunk per column, and one span of it
 //!     raw      column chunks as they are, for exports that copy them
 //!     pruning  statistics and bloom filters of a row group
 //! ```
@@ -15,19 +17,26 @@
 //! A decoded column chunk takes the layout of a native column file where there is one, and goes through the native
 //! decoder: a value, its NULL and its text form cannot differ between the two kinds of partitions.
 
+mod arrays;
 mod cache;
 mod chunk;
 mod column;
 mod file;
 mod flat;
 mod footer;
+mod native;
 mod nesting;
+mod open;
 mod page;
 mod pages;
+mod pool;
 mod pruning;
 mod raw;
 mod rle;
+mod symbols;
 mod thrift;
+mod values;
+mod views;
 
 pub(crate) use cache::GroupCache;
 pub(crate) use chunk::{guarded, Stretch};

@@ -14,7 +14,7 @@ use super::cache::GroupCache;
 use super::chunk::{guarded, Stretch};
 use super::file::ParquetFile;
 use super::footer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::types::ColumnType;
 
 /// A bloom filter larger than this is not worth reading.
@@ -52,8 +52,7 @@ impl ParquetFile {
             Some(range) => Ok(Some(range)),
             None => {
                 let mut cache = GroupCache::default();
-                let Some(times) = cache.column(self, timestamp, position)?.native() else { return Ok(None) };
-                let at = |row: u64| Ok::<_, Error>(times.load_u64(row.saturating_mul(8))? as i64);
+                let mut at = |row: u64| cache.time(self, timestamp, position, row);
                 Ok(Some((at(0)?, at(rows.saturating_sub(1))?)))
             }
         };

@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::chunk::guarded;
 use super::file::ParquetFile;
+use super::open::OpenChunk;
+use super::pool::Pool;
 use crate::error::{Error, Result};
 
 /// Bytes of an index, at most: 16 MiB describe more pages than a row group of any use has.
@@ -56,7 +58,13 @@ impl ParquetFile {
         };
         let stretch = self.read_chunk(metadata, Vec::new())?;
         let (start, bytes) = (stretch.start, stretch.bytes.clone());
-        drop(self.decode_chunk(index, row_group, stretch)?);
+        let open = OpenChunk::new(self, index, row_group, stretch)?;
+        let (mut row, mut pool) = (0, Pool::default());
+        while row < row_group.rows {
+            let (position, rows) = open.span_of(row)?;
+            drop(self.decode_span(&open, position, &mut pool)?);
+            row = rows.end;
+        }
         let column_index = self.index_bytes(column_range)?;
         let column_index =
             guarded("column index", || decode_column_index(&column_index, metadata.column_type()))?;

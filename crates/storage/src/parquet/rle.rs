@@ -63,30 +63,40 @@ fn unpack(packed: &[u8], width: u32, count: usize, values: &mut Vec<u32>) {
     of_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
 }
 
+/// Bytes that the values of any group are read from, word by word: eight values of 32 bits, and a word behind the last.
+const WINDOW: usize = 40;
+
 /// Eight values take `WIDTH` bytes. The last group may be cut off behind its last value.
 fn groups<const WIDTH: usize>(packed: &[u8], count: usize, values: &mut Vec<u32>) {
-    let (whole, tail) = packed.as_chunks::<WIDTH>();
-    let whole = whole.get(..count / 8).unwrap_or(whole);
-    values.reserve(count);
-    whole.iter().for_each(|group| values.extend_from_slice(&eight(group)));
-    let left = count.saturating_sub(whole.len() * 8);
-    if left > 0 {
-        let rest = packed.get(whole.len() * WIDTH..).unwrap_or(tail);
-        let mut group = [0; WIDTH];
-        group.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
-        values.extend_from_slice(eight(&group).get(..left).unwrap_or_default());
+    let start = values.len();
+    values.resize(start + count, 0);
+    let (whole, tail) = values.get_mut(start..).unwrap_or_default().as_chunks_mut::<8>();
+    let mut rest = packed;
+    for slots in whole {
+        match rest.first_chunk::<WINDOW>() {
+            Some(window) => *slots = eight::<WIDTH>(window),
+            None => *slots = eight::<WIDTH>(&padded(rest)),
+        }
+        rest = rest.get(WIDTH..).unwrap_or_default();
+    }
+    if !tail.is_empty() {
+        tail.iter_mut().zip(eight::<WIDTH>(&padded(rest))).for_each(|(slot, value)| *slot = value);
     }
 }
 
+/// The start of `bytes`, with zeros behind the last one.
+fn padded(bytes: &[u8]) -> [u8; WINDOW] {
+    let mut padded = [0; WINDOW];
+    padded.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte);
+    padded
+}
+
 #[inline]
-fn eight<const WIDTH: usize>(group: &[u8; WIDTH]) -> [u32; 8] {
-    // Room for a word behind the last byte.
-    let mut padded = [0u8; 40];
-    padded.iter_mut().zip(group).for_each(|(slot, byte)| *slot = *byte);
+fn eight<const WIDTH: usize>(window: &[u8; WINDOW]) -> [u32; 8] {
     let mask = u64::from(u32::MAX) >> (32 - WIDTH);
     std::array::from_fn(|i| {
         let bit = i * WIDTH;
-        let word = padded.get(bit / 8..).and_then(|bytes| bytes.first_chunk::<8>());
+        let word = window.get(bit / 8..).and_then(|bytes| bytes.first_chunk::<8>());
         (word.map_or(0, |word| u64::from_le_bytes(*word)) >> (bit % 8) & mask) as u32
     })
 }

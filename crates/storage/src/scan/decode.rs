@@ -1,6 +1,7 @@
 //! From rows of a partition to a sink: which file or row group each row comes from, and what stands in its place when
 //! it cannot be read.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -137,25 +138,35 @@ impl Decoder<'_> {
         Ok(())
     }
 
+    /// Decodes `rows` of a row group, span by span.
     fn group<S: ColumnSink>(
         &self,
         file: &Arc<ParquetFile>,
         position: usize,
-        rows: Rows<'_>,
+        mut rows: Rows<'_>,
         buffers: &mut Buffers,
         sink: &mut S,
     ) -> Result<()> {
         let Buffers { scratch, groups, probe } = buffers;
-        match groups.column(file, self.index, position) {
-            Ok(column) => {
-                let values = Values::Group(column, file.source().path());
-                self.read(values, rows, (scratch, probe), sink)
-            }
-            Err(error) => {
-                self.tolerate(error)?;
-                sink.nulls(rows.len())
+        while !rows.is_empty() {
+            match groups.values(file, self.index, position, rows.position(0)) {
+                Ok((column, span)) => {
+                    let (now, later) = split(rows, &span);
+                    let values = Values::Group(column, file.source().path());
+                    self.read(values, now, (scratch, probe), sink)?;
+                    rows = later;
+                }
+                Err(error) => {
+                    self.tolerate(error)?;
+                    // Pages around the damaged ones may be good.
+                    let span = groups.rows_around(self.index, rows.position(0)).unwrap_or(0..u64::MAX);
+                    let (lost, later) = split(rows, &span);
+                    sink.nulls(lost.len())?;
+                    rows = later;
+                }
             }
         }
+        Ok(())
     }
 
     fn read<S: ColumnSink>(
@@ -219,6 +230,27 @@ impl Decoder<'_> {
     fn explain(&self, error: Error) -> Error {
         let error = self.open.place(error.in_column(&self.column.name));
         self.open.snapshot.explain(error, Some(&self.open.partition))
+    }
+}
+
+/// Those of `rows` that are in `span`, counted from its start, and those behind it. The first row is in it.
+fn split<'r>(rows: Rows<'r>, span: &Range<u64>) -> (Rows<'r>, Rows<'r>) {
+    match rows {
+        Rows::Range { start, len } => {
+            let now =
+                usize::try_from(span.end.saturating_sub(start)).unwrap_or(usize::MAX).clamp(1, len.max(1));
+            let now = now.min(len);
+            (
+                Rows::Range { start: start.saturating_sub(span.start), len: now },
+                Rows::Range { start: start.saturating_add(now as u64), len: len - now },
+            )
+        }
+        Rows::List { rows, base } => {
+            let inside = rows.partition_point(|row| u64::from(row.saturating_sub(base)) < span.end).max(1);
+            let (now, later) = rows.split_at_checked(inside).unwrap_or((rows, &[]));
+            let first = u32::try_from(span.start).unwrap_or(u32::MAX);
+            (Rows::List { rows: now, base: base.saturating_add(first) }, Rows::List { rows: later, base })
+        }
     }
 }
 

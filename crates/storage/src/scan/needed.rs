@@ -1,6 +1,7 @@
 //! Which rows of a partition a scan needs: by time, by index, by the statistics of row groups.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::interval::{Interval, IntervalSet};
@@ -8,7 +9,6 @@ use super::morsel::{OpenPartition, Part, RowSet};
 use super::scanner::TableScan;
 use crate::error::{Error, Result};
 use crate::parquet::{GroupCache, ParquetFile};
-use crate::source::Source;
 use crate::table::ColumnRows;
 
 /// An index is used when it leaves at most one row in so many.
@@ -78,11 +78,12 @@ pub(super) fn narrow(
     let first_row = range.start;
     let mut find = || {
         let (position, group) = file.group_of(first_row)?;
-        let column = groups.column(file, timestamp, position)?;
-        column.native().map(|times| search(times, group.rows, &intervals)).transpose()
+        search(group.rows, &intervals, file.source().path(), |row| {
+            groups.time(file, timestamp, position, row)
+        })
     };
     let ranges = find().map_err(|e| open.place(e))?;
-    Ok(ranges.map(|ranges| ranges.into_iter().map(|r| first_row + r.start..first_row + r.end).collect()))
+    Ok(Some(ranges.into_iter().map(|r| first_row + r.start..first_row + r.end).collect()))
 }
 
 /// Row groups of a Parquet partition that can hold rows of the filter, in order.
@@ -159,16 +160,17 @@ fn time_ranges(open: &OpenPartition, intervals: &IntervalSet) -> Result<Vec<Rang
             .in_column(&name))
         }
     };
-    search(source, rows, intervals).map_err(|e| e.in_column(&name))
+    let at = |row: u64| Ok(source.load_u64(row.saturating_mul(8))? as i64);
+    search(rows, intervals, source.path(), at).map_err(|e| e.in_column(&name))
 }
 
-/// The rows of each interval among the first `rows` of a file of timestamps.
-fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec<Range<u64>>> {
-    let at = |row: u64| {
-        let mut value = [0u8; 8];
-        source.read_into(row.saturating_mul(8), &mut value)?;
-        Ok::<_, Error>(i64::from_le_bytes(value))
-    };
+/// The rows of each interval among the first `rows` timestamps of a file; `at` reads one.
+fn search(
+    rows: u64,
+    intervals: &IntervalSet,
+    path: &Path,
+    mut at: impl FnMut(u64) -> Result<i64>,
+) -> Result<Vec<Range<u64>>> {
     let (first, last) = (at(0)?, at(rows.saturating_sub(1))?);
     if first > last {
         return Err(Error::corrupt(
@@ -177,10 +179,10 @@ fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec
             last,
         )
         .at(rows.saturating_sub(1).saturating_mul(8))
-        .in_file(source.path()));
+        .in_file(path));
     }
     // The first row whose timestamp is not below `bound`.
-    let lower_bound = |bound: i64, from: u64| {
+    let mut lower_bound = |bound: i64, from: u64| {
         let (mut low, mut high) = (from, rows);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -212,11 +214,13 @@ fn search(source: &dyn Source, rows: u64, intervals: &IntervalSet) -> Result<Vec
 mod tests {
     use super::*;
     use crate::source::tests::Memory;
+    use crate::source::Source;
 
     fn find(values: &[i64], intervals: &[(i64, i64)]) -> Result<Vec<Range<u64>>> {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let set = IntervalSet::union(intervals.iter().map(|(a, b)| IntervalSet::between(*a, *b)));
-        search(&Memory::new(bytes), values.len() as u64, &set)
+        let file = Memory::new(bytes);
+        search(values.len() as u64, &set, file.path(), |row| Ok(file.load_u64(row * 8)? as i64))
     }
 
     #[test]

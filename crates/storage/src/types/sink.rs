@@ -170,12 +170,22 @@ impl<'a> StringSlots<'a> {
         self.set_view(row, view);
     }
 
+    /// Row `row` is the text in the heap from `start` on whose length and first four bytes are `head`.
+    #[inline]
+    pub fn set_long(&mut self, row: usize, head: u64, start: usize) {
+        let len = head as u32 as usize;
+        let inside = start.checked_add(len).is_some_and(|end| end <= self.heap.len());
+        let start = (start as u64) << self.address.shift;
+        self.set_view(row, if inside { [head, self.address.base.wrapping_add(start)] } else { [0, 0] });
+    }
+
     /// Row `row` is a copy of `bytes`; there must be heap left for those longer than [`INLINE`].
+    #[inline]
     pub fn push(&mut self, row: usize, bytes: &[u8]) {
         if bytes.len() <= INLINE {
             self.set_view(row, inline(bytes));
         } else if let Some(slot) = self.heap.get_mut(self.used..self.used.saturating_add(bytes.len())) {
-            slot.copy_from_slice(bytes);
+            copy(slot, bytes);
             self.set_view(row, long(bytes, self.address, self.used));
             self.used += bytes.len();
         }
@@ -194,6 +204,25 @@ impl<'a> StringSlots<'a> {
     pub fn set_null(&mut self, row: usize) {
         self.set_view(row, [0, 0]);
         self.nulls.set(row);
+    }
+}
+
+/// Copies `bytes` to `slot`, which is as long. Up to 32 bytes are two words that overlap, which is faster than a call.
+#[inline]
+fn copy(slot: &mut [u8], bytes: &[u8]) {
+    fn ends<const N: usize>(slot: &mut [u8], bytes: &[u8]) -> Option<()> {
+        let (first, last) = (bytes.first_chunk::<N>()?, bytes.last_chunk::<N>()?);
+        *slot.first_chunk_mut::<N>()? = *first;
+        *slot.last_chunk_mut::<N>()? = *last;
+        Some(())
+    }
+    let copied = match bytes.len() {
+        8..=16 => ends::<8>(slot, bytes),
+        17..=32 => ends::<16>(slot, bytes),
+        _ => None,
+    };
+    if copied.is_none() {
+        slot.copy_from_slice(bytes);
     }
 }
 
@@ -263,6 +292,17 @@ mod tests {
         assert_eq!(views[1], [13 | u64::from(u32::from_le_bytes(*b"thir")) << 32, 7]);
         assert_eq!(nulls.iter().collect::<Vec<_>>(), [2]);
         assert_eq!(&heap, b"thirteen byte");
+    }
+
+    #[test]
+    fn texts_of_every_length_are_copied_whole() {
+        let text: Vec<u8> = (0..70).collect();
+        for len in 13..text.len() {
+            let (mut views, mut heap, mut nulls) = ([[0; 2]; 1], vec![0xff; len], NullMask::default());
+            let address = HeapAddress { base: 0, shift: 0 };
+            StringSlots::new(&mut views, &mut heap, address, &mut nulls).push(0, &text[..len]);
+            assert_eq!(heap, text[..len]);
+        }
     }
 
     #[test]
