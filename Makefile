@@ -32,8 +32,11 @@ JOBS ?= 2
 BENCH_ARGS ?=
 EXPORT_BENCH_ARGS ?= $(filter --quick,$(BENCH_ARGS))
 FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
+# All checks; the advisories come from GitHub, so without it: DENY='licenses bans sources'.
+DENY ?=
 
-# Tests of all kinds find their data here; nothing is written outside build/, configure/ and target/.
+# Tests of all kinds find their data here; nothing is written outside build/, configure/ and target/, but for `make fuzz`.
 export QUESTDB_FIXTURES := $(abspath $(FIXTURES))
 export QUESTDB_EXTENSION = $(abspath build/release/$(EXTENSION_FILE))
 export PYTHONPYCACHEPREFIX := $(abspath build/pycache)
@@ -117,13 +120,14 @@ docs-check: ## Check the Rust documentation for warnings, such as broken links
 
 deny: ## Check licences and advisories of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || { echo 'needs cargo-deny: cargo install --locked cargo-deny'; exit 1; }
-	cargo deny --locked check
+	cargo deny --locked check $(DENY)
 
-fuzz: ## Fuzz every parser for FUZZ_SECONDS each
+fuzz: fixtures ## Fuzz every parser for FUZZ_SECONDS each (FUZZ_TARGETS='meta txn')
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo 'needs cargo-fuzz and a nightly toolchain:' \
 		'rustup toolchain install nightly && cargo install --locked cargo-fuzz'; exit 1; }
-	@targets=$$(cargo +nightly fuzz list) && for target in $$targets; do \
-		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	cargo run --quiet --locked -p questdb-fuzzing --bin seeds -- fuzz/corpus
+	@targets=$$(cargo +nightly fuzz list) && for target in $(or $(FUZZ_TARGETS),$$targets); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 || exit 1; done
 
 bench: release fixtures configure-test ## Compare with DuckDB's own tables and Parquet (BENCH_ARGS=--quick)
 	$(VENV_PYTHON) benches/bench.py $(BENCH_ARGS)
@@ -136,4 +140,4 @@ clean: ## Remove what was built, keep what was downloaded
 	rm -rf $(addprefix build/,release debug fixtures pycache pytest_cache)
 
 clean_all: clean ## Remove everything that is not in the repository
-	rm -rf build configure
+	rm -rf build configure $(addprefix fuzz/,artifacts corpus coverage target)

@@ -66,6 +66,29 @@ macro_rules! replays {
     };
 }
 
+/// libFuzzer's side of each target is there.
+#[test]
+fn every_target_is_fuzzed() {
+    let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+    let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    let sources = std::fs::read_dir(fuzz.join("fuzz_targets")).unwrap();
+    assert_eq!(sources.count(), questdb_fuzzing::TARGETS.len());
+    for target in questdb_fuzzing::TARGETS {
+        let file = format!("fuzz_targets/{}.rs", target.name);
+        assert!(
+            manifest.contains(&format!("name = \"{}\"\npath = \"{file}\"", target.name)),
+            "{}",
+            target.name
+        );
+        let source = std::fs::read_to_string(fuzz.join(file)).unwrap();
+        assert!(
+            source.contains(&format!("questdb_fuzzing::fuzz(\"{}\", bytes)", target.name)),
+            "{}",
+            target.name
+        );
+    }
+}
+
 replays! {
     meta: 2000,
     txn: 500,

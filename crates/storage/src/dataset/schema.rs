@@ -54,7 +54,9 @@ fn known(field: &Type) -> Change {
     let info = field.get_basic_info();
     match (info.logical_type_ref(), info.converted_type()) {
         _ if field.is_group() => Change::Keep,
-        (Some(LogicalType::Enum), _) | (None, ConvertedType::ENUM) => Change::Text,
+        // The decoder makes text of JSON, but checks its UTF-8 only where the type is UTF-8.
+        (Some(LogicalType::Enum | LogicalType::Json), _)
+        | (None, ConvertedType::ENUM | ConvertedType::JSON) => Change::Text,
         // The decoder would lose the months.
         (None, ConvertedType::INTERVAL) => Change::Strip,
         _ => Change::Keep,

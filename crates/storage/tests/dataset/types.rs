@@ -224,3 +224,16 @@ fn times_and_decimals_that_cannot_be_are_errors() {
     assert!(problem(2).contains("1000"), "{}", problem(2));
     assert!(problem(3).contains("the time"), "{}", problem(3));
 }
+
+#[test]
+fn text_that_is_no_utf_8_is_an_error_whatever_its_annotation() {
+    for kind in ["STRING", "UTF8", "JSON", "ENUM"] {
+        let bad = |texts: &[&'static [u8]]| flat(Leaf::Bytes(texts.to_vec()));
+        let schema = format!("message m {{ required binary a ({kind}); required binary b ({kind}); }}");
+        let file = write(&schema, vec![bad(&[b"{}"]), bad(&[b"\x80"])]);
+        let columns = read(&file).unwrap();
+        assert!(columns[0].1.is_ok(), "{kind}");
+        let problem = columns[1].1.as_ref().unwrap_err();
+        assert!(problem.contains("column \"b\"") || problem.contains("utf-8"), "{kind}: {problem}");
+    }
+}
