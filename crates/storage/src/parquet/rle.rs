@@ -20,6 +20,9 @@ pub(super) fn decode(bytes: &[u8], width: u32, count: usize, values: &mut Vec<u3
         if header & 1 == 0 {
             let value = take(&mut rest, (width as usize).div_ceil(8))?;
             let value = value.iter().rev().fold(0u32, |value, byte| value << 8 | u32::from(*byte));
+            if value.checked_shr(width).is_some_and(|beyond| beyond != 0) {
+                return Err(malformed("a value of more bits than it may have"));
+            }
             let run = usize::try_from(header >> 1).unwrap_or(usize::MAX).min(left);
             // A run without values would never end.
             if run == 0 {
@@ -167,6 +170,7 @@ mod tests {
             assert!(values(bytes, 9, 16).is_err(), "{bytes:?}");
         }
         assert!(values(&[6, 1, 1, 1, 1, 1], 33, 3).is_err());
+        assert!(values(&[6, 3], 1, 3).is_err(), "a definition level of 3 is neither NULL nor a value");
         assert!(values(&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1], 1, 3).is_ok(), "longer than needed");
     }
 
