@@ -47,7 +47,15 @@ pub fn run(bytes: &[u8]) {
             let _ = column(path, &files, &file, index, filter);
         }
     }
-    let _ = read(path, &files, &file, &(0..count).collect::<Vec<_>>(), Filter::all());
+    let all: Vec<usize> = (0..count).collect();
+    let _ = read(path, &files, &file, &all, Filter::all());
+    // Where one column excludes pages, those of the others are left out as well.
+    for index in 0..count.min(3) {
+        let comparable = file.columns()[index].kind.comparable(false);
+        for filter in scans::of_type(index, comparable, "symbol") {
+            let _ = read(path, &files, &file, &all, filter);
+        }
+    }
 }
 
 /// The values of column `index`, in chunks.

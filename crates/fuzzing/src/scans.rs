@@ -88,21 +88,23 @@ fn filters(snapshot: &Snapshot, index: usize) -> Vec<Filter> {
     filters
 }
 
-/// Conditions on a column that is compared as `value_type`.
+/// Conditions on a column that is compared as `value_type`; some rows of the seeds satisfy them.
 pub fn of_type(column: usize, value_type: Option<ValueType>, text: &str) -> Vec<Filter> {
-    let value = match value_type {
+    let values = match value_type {
         None | Some(ValueType::Doubles { .. } | ValueType::Text | ValueType::Blob) => return Vec::new(),
-        Some(ValueType::Float32 | ValueType::Float64) => Literal::Float(1.5),
-        Some(ValueType::Uuid | ValueType::UInt128) => Literal::UInt(7),
-        Some(ValueType::Symbol) => Literal::Text(text.to_owned()),
-        Some(_) => Literal::Int(1),
+        Some(ValueType::Float32 | ValueType::Float64) => vec![Literal::Float(8.0)],
+        Some(ValueType::Uuid | ValueType::UInt128) => vec![Literal::UInt(7)],
+        Some(ValueType::Symbol) => vec![Literal::Text(text.to_owned())],
+        Some(_) => [8, 1_704_067_200_010_989, 1_709_164_800_000_000].map(Literal::Int).to_vec(),
     };
-    vec![
-        Filter::Compare { column, op: CompareOp::Eq, value: value.clone() },
-        Filter::And(vec![
-            Filter::Compare { column, op: CompareOp::Gt, value: value.clone() },
-            Filter::IsNull { column, negated: true },
-        ]),
-        Filter::In { column, values: vec![value], negated: false },
-    ]
+    let of_value = |value: &Literal| {
+        let compare = |op| Filter::Compare { column, op, value: value.clone() };
+        [
+            compare(CompareOp::Eq),
+            Filter::And(vec![compare(CompareOp::Gt), Filter::IsNull { column, negated: true }]),
+        ]
+    };
+    let mut filters: Vec<Filter> = values.iter().flat_map(of_value).collect();
+    filters.push(Filter::In { column, values, negated: false });
+    filters
 }
