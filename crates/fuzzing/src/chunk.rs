@@ -82,7 +82,7 @@ pub fn run(bytes: &[u8]) {
     // A column that was dropped or replaced is in the file, but not in the table.
     let index = snapshot.columns().iter().position(|column| column.writer_index as i32 == id);
     let Some(index) = index else { return };
-    scans::all_ways(&snapshot, &[index]);
+    scans::all_ways(&snapshot, &[index], rest);
 
     // Of the same partition only.
     let at = snapshot

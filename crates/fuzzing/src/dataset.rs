@@ -43,7 +43,7 @@ pub fn run(bytes: &[u8]) {
     for index in 0..count {
         let _ = column(path, &files, &file, index, Filter::all());
         let comparable = file.columns()[index].kind.comparable(false);
-        for filter in scans::of_type(0, comparable, "a") {
+        for filter in scans::some(scans::of_type(0, comparable, "a"), bytes) {
             let _ = column(path, &files, &file, index, filter);
         }
     }
@@ -52,7 +52,7 @@ pub fn run(bytes: &[u8]) {
     // Where one column excludes pages, those of the others are left out as well.
     for index in 0..count.min(3) {
         let comparable = file.columns()[index].kind.comparable(false);
-        for filter in scans::of_type(index, comparable, "symbol") {
+        for filter in scans::some(scans::of_type(index, comparable, "symbol"), bytes) {
             let _ = read(path, &files, &file, &all, filter);
         }
     }

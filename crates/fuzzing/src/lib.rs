@@ -30,8 +30,9 @@ mod records;
 mod scans;
 mod table;
 
+use std::backtrace::Backtrace;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 
 pub use random::Random;
 
@@ -69,12 +70,15 @@ pub fn target(name: &str) -> Target {
 /// that storage catches must not.
 pub fn fuzz(name: &str, bytes: &[u8]) {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| std::panic::set_hook(Box::new(|_| ())));
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            *LAST.lock().unwrap() = format!("{panic}\n{}", Backtrace::capture());
+        }));
+    });
     let run = target(name).run;
-    if let Err(panic) = std::panic::catch_unwind(|| run(bytes)) {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        eprintln!("{name} panics: {}", text.unwrap_or_default());
+    if std::panic::catch_unwind(|| run(bytes)).is_err() {
+        eprintln!("{name}: {}", LAST.lock().unwrap());
         std::process::abort();
     }
 }

@@ -189,7 +189,9 @@ impl GroupColumn<'_> {
             return None;
         }
         let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
-        guarded("bloom filter", || Sbbf::read_from_column_chunk(self.chunk, &stretch)).ok().flatten()
+        let filter = guarded("bloom filter", || Sbbf::read_from_column_chunk(self.chunk, &stretch)).ok()?;
+        // One without bits cannot be asked.
+        filter.filter(|filter| filter.num_blocks() > 0)
     }
 }
 

@@ -1,0 +1,42 @@
+//! Files that fuzzing has found something with, made anew.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter};
+use questdb_fuzzing::target;
+
+/// A seed of `parquet_file` that `wanted` finds good, with another description of each column chunk.
+fn described(
+    wanted: impl Fn(&[u8]) -> bool,
+    change: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+) -> Vec<u8> {
+    let mut bytes = (target("parquet_file").seeds)().into_iter().find(|bytes| wanted(bytes)).unwrap();
+    let tail = bytes.len() - 8;
+    let length = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
+    let metadata = ParquetMetaDataReader::decode_metadata(&bytes[tail - length..tail]).unwrap();
+    bytes.truncate(tail - length);
+    let groups = metadata.row_groups().iter().map(|group| {
+        let columns =
+            group.columns().iter().map(|column| change(column.clone().into_builder()).build().unwrap());
+        group.clone().into_builder().set_column_metadata(columns.collect()).build().unwrap()
+    });
+    let metadata = metadata.clone().into_builder().set_row_groups(groups.collect()).build();
+    ParquetMetaDataWriter::new(&mut bytes, &metadata).finish().unwrap();
+    bytes
+}
+
+fn has_bloom_filter(bytes: &[u8]) -> bool {
+    let tail = bytes.len() - 8;
+    let length = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
+    let metadata = ParquetMetaDataReader::decode_metadata(&bytes[tail - length..tail]).unwrap();
+    metadata.row_group(0).columns().iter().any(|column| column.bloom_filter_offset().is_some())
+}
+
+#[test]
+fn a_bloom_filter_without_bits_is_not_asked() {
+    // The header alone: 14 to 18 bytes, by the size that it tells.
+    for length in 12..20 {
+        let file = described(has_bloom_filter, |column| column.set_bloom_filter_length(Some(length)));
+        (target("parquet_file").run)(&file);
+    }
+}
