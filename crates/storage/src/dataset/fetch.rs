@@ -10,10 +10,9 @@ use ::parquet::file::reader::{ChunkReader, Length};
 use bytes::{Buf, Bytes};
 
 use super::file::FileColumn;
-use super::page_index::{chunk_bytes, GroupPages, PageIndex};
 use super::scan::Piece;
 use crate::error::{Error, Result};
-use crate::parquet::{check_pages, Stretch};
+use crate::parquet::{check_pages, chunk_bytes, GroupPages, PageIndex, Stretch};
 use crate::scan::IntervalSet;
 use crate::source::Source;
 

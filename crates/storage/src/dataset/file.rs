@@ -11,10 +11,9 @@ use ::parquet::schema::types::ColumnDescPtr;
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 use super::leaf::{self, Convert, Leaves, Plain};
-use super::page_index::GroupPages;
 use super::schema::{self, Readable};
 use crate::error::{Error, Result};
-use crate::parquet::{fits, guarded, noted_columns, read_footer, wanted_type};
+use crate::parquet::{fits, guarded, noted_columns, read_footer, wanted_type, GroupPages};
 use crate::source::{Access, Files, Source};
 use crate::types::{ColumnType, TimeUnit, ValueType};
 

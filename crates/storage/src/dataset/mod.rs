@@ -10,7 +10,6 @@
 //!   convert   Arrow arrays of the decoder → Arrow arrays that are handed on
 //! scan      files and row groups in order, to any number of threads
 //!   pruning     names, statistics, bloom filters: what cannot hold a row of the filter
-//!   page_index  where the pages of a column chunk are, and their bounds
 //!   selection   the rows of a row group that the pages' bounds leave
 //!   reader      one thread: a row group in blocks, a block in chunks
 //!   group       a row group at work
@@ -28,7 +27,6 @@ mod group;
 mod hive;
 mod leaf;
 mod name;
-mod page_index;
 mod pruning;
 mod reader;
 mod scan;

@@ -4,8 +4,8 @@ use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::statistics::Statistics;
 
 use super::file::{ExportFile, FileColumn};
-use super::page_index::PageIndex;
 use super::pruning::{agree, GroupColumn};
+use crate::parquet::PageIndex;
 use crate::scan::{Filter, IntervalSet};
 
 /// The rows that can satisfy `filter`, given what `of` says about its parts.

@@ -11,7 +11,7 @@
 //!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
 //!     cache    what one thread has open: one chunk per column, and one span of it
 //!     raw      column chunks as they are, for exports that copy them
-//!     pruning  statistics and bloom filters of a row group
+//!     pruning, page_index  statistics and bloom filters of a row group, bounds of its pages
 //! ```
 //!
 //! A decoded column chunk takes the layout of a native column file where there is one, and goes through the native
@@ -28,6 +28,7 @@ mod native;
 mod nesting;
 mod open;
 mod page;
+mod page_index;
 mod pages;
 mod pool;
 mod pruning;
@@ -43,6 +44,7 @@ pub(crate) use chunk::{guarded, Stretch};
 pub(crate) use column::{fits, wanted_type, GroupColumn};
 pub use file::{ParquetFile, RowGroup};
 pub(crate) use footer::{noted_columns, read as read_footer};
+pub(crate) use page_index::{chunk_bytes, GroupPages, PageIndex};
 pub(crate) use pages::check as check_pages;
-pub(crate) use pruning::{range as quest_range, Range, LARGEST_BLOOM_FILTER};
+pub(crate) use pruning::{range as quest_range, Known, KnownPages, Range, LARGEST_BLOOM_FILTER};
 pub use raw::{RawChunk, RawGroup};

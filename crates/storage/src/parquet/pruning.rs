@@ -1,4 +1,4 @@
-//! What a row group's footer tells about its values: statistics and bloom filters.
+//! What a file tells about the values of its row groups and pages: statistics, indexes and bloom filters.
 //!
 //! Only orders that Parquet and QuestDB agree on are used: signed integers, floats (NaN is NULL, and in no statistics)
 //! and the bytes of text. Geohashes, addresses, decimals and UUIDs have min and max too, in an order that depends on
@@ -14,6 +14,7 @@ use super::cache::GroupCache;
 use super::chunk::{guarded, Stretch};
 use super::file::ParquetFile;
 use super::footer;
+use super::page_index::PageIndex;
 use crate::error::Result;
 use crate::types::ColumnType;
 
@@ -62,25 +63,35 @@ impl ParquetFile {
         Ok(range(first, start.rows)?.zip(range(last, end.rows)?).map(|(a, b)| (a.0, b.1)))
     }
 
-    /// Whether every value of column `index` in a row group is NULL.
-    pub(crate) fn is_all_null(&self, index: usize, group: usize) -> bool {
-        let Some((chunk, column_type)) = self.chunk_of(index, group) else { return false };
-        // The server counts rows above a column top as NULL also where they read as zero.
-        if column_type.missing_is_zero() {
-            return false;
-        }
-        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
-        nulls.is_some_and(|nulls| self.groups().get(group).is_some_and(|group| nulls == group.rows))
+    /// What is known of column `index` in a row group.
+    pub(crate) fn known(&self, index: usize, group: usize) -> Option<Known<'_>> {
+        let (chunk, column_type) = self.chunk_of(index, group)?;
+        let rows = self.groups().get(group)?.rows;
+        let exact_nulls = self.counts_nulls(chunk);
+        Some(Known { column_type, statistics: chunk.statistics(), rows, exact_nulls })
     }
 
-    /// Whether no value of column `index` in a row group reads as NULL. The server counts exactly; in other files a number
-    /// can stand for NULL without being one.
-    pub(crate) fn has_no_null(&self, index: usize, group: usize) -> bool {
-        let Some((chunk, _)) = self.chunk_of(index, group) else { return false };
-        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
-        chunk.column_descr().max_def_level() == 1
-            && nulls == Some(0)
-            && footer::is_of_server(self.metadata.metadata())
+    /// The pages of column `index` in a row group and what is known of each; `None` when the file does not tell, or tells
+    /// of one page only. Symbols are left out: ends of texts may be cut.
+    pub(crate) fn known_pages(&self, index: usize, group: usize) -> Option<KnownPages> {
+        let (chunk, column_type) = self.chunk_of(index, group)?;
+        if column_type == ColumnType::Symbol {
+            return None;
+        }
+        let index = PageIndex::read(self.source(), chunk, self.groups().get(group)?.rows)?;
+        if index.pages().len() < 2 {
+            return None;
+        }
+        let statistics = index.statistics(self.source(), chunk)?;
+        let rows = index.pages().iter().map(|(_, rows)| rows.clone());
+        let pages: Vec<_> = rows.zip(statistics).collect();
+        let known = KnownPages { column_type, pages, exact_nulls: self.counts_nulls(chunk) };
+        known.agree_with(chunk.statistics()).then_some(known)
+    }
+
+    /// Whether null counts are exact. The server's are; in other files a number can stand for NULL without being one.
+    fn counts_nulls(&self, chunk: &ColumnChunkMetaData) -> bool {
+        chunk.column_descr().max_def_level() == 1 && footer::is_of_server(self.metadata.metadata())
     }
 
     /// The bloom filter of a column chunk. One that cannot be read is as good as none.
@@ -104,6 +115,70 @@ impl ParquetFile {
         let column = self.column(index)?;
         let group = self.groups().get(group)?;
         Some((self.chunk(column, group.index)?, column.column_type))
+    }
+}
+
+/// What is known of the values of a column chunk, or of one of its pages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    column_type: ColumnType,
+    statistics: Option<&'a Statistics>,
+    rows: u64,
+    exact_nulls: bool,
+}
+
+impl Known<'_> {
+    /// Smallest and largest value.
+    pub(crate) fn range(&self) -> Option<Range> {
+        range(self.statistics?, self.column_type)
+    }
+
+    /// Whether every value is NULL.
+    pub(crate) fn is_all_null(&self) -> bool {
+        // The server counts rows above a column top as NULL also where they read as zero.
+        !self.column_type.missing_is_zero() && self.nulls() == Some(self.rows)
+    }
+
+    /// Whether no value reads as NULL.
+    pub(crate) fn has_no_null(&self) -> bool {
+        self.exact_nulls && self.nulls() == Some(0)
+    }
+
+    fn nulls(&self) -> Option<u64> {
+        self.statistics?.null_count_opt()
+    }
+}
+
+/// The pages of a column chunk, and what is known of each.
+#[derive(Debug)]
+pub(crate) struct KnownPages {
+    column_type: ColumnType,
+    /// Rows, counted from the start of the row group.
+    pages: Vec<(std::ops::Range<u64>, Statistics)>,
+    exact_nulls: bool,
+}
+
+impl KnownPages {
+    /// Each page: its rows, counted from the start of the row group, and what is known of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (std::ops::Range<u64>, Known<'_>)> {
+        let Self { column_type, exact_nulls, .. } = *self;
+        self.pages.iter().map(move |(rows, statistics)| {
+            let statistics = Some(statistics);
+            (rows.clone(), Known { column_type, statistics, rows: rows.end - rows.start, exact_nulls })
+        })
+    }
+
+    /// Whether the bounds of the pages are together those of the column chunk; otherwise the index is of something else.
+    fn agree_with(&self, chunk: Option<&Statistics>) -> bool {
+        let Some(Range::Ints(min, max)) = chunk.and_then(|chunk| range(chunk, self.column_type)) else {
+            return true;
+        };
+        let mut whole: Option<(i64, i64)> = None;
+        for (_, page) in self.iter().filter(|(_, page)| !page.is_all_null()) {
+            let Some(Range::Ints(low, high)) = page.range() else { return false };
+            whole = Some(whole.map_or((low, high), |(min, max)| (min.min(low), max.max(high))));
+        }
+        whole == Some((min, max))
     }
 }
 

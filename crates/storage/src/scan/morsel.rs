@@ -154,6 +154,8 @@ pub(super) struct Part {
     /// The rows are a row group of a Parquet partition, of which only those in these intervals are needed. Whoever
     /// gets the part finds them: that takes decoding the timestamps.
     pub(super) narrow: Option<IntervalSet>,
+    /// The rows are a row group of which the bounds of its pages may exclude some. Left to whoever gets the part, too.
+    pub(super) pages: bool,
     /// Not to be cut up: a row group is decoded as a whole.
     pub(super) whole: bool,
 }
@@ -161,7 +163,7 @@ pub(super) struct Part {
 impl Part {
     /// Any rows of a native partition.
     pub(super) fn native(rows: RowSet) -> Self {
-        Self { rows, narrow: None, whole: false }
+        Self { rows, narrow: None, pages: false, whole: false }
     }
 }
 

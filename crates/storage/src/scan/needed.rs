@@ -1,9 +1,10 @@
-//! Which rows of a partition a scan needs: by time, by index, by the statistics of row groups.
+//! Which rows of a partition a scan needs: by time, by index, by the statistics of row groups and pages.
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::compiled::CompiledFilter;
 use super::interval::{Interval, IntervalSet};
 use super::morsel::{OpenPartition, Part, RowSet};
 use super::scanner::TableScan;
@@ -49,7 +50,7 @@ pub(super) fn surviving(open: &OpenPartition) -> Result<Vec<Part>> {
     }
     let groups = file.groups().iter().filter(|group| group.rows > 0);
     let rows = groups.map(|group| group.first_row..group.first_row.saturating_add(group.rows));
-    Ok(rows.map(|rows| Part { rows: RowSet::Range(rows), narrow: None, whole: true }).collect())
+    Ok(rows.map(|rows| Part { rows: RowSet::Range(rows), narrow: None, pages: false, whole: true }).collect())
 }
 
 /// Finds the rows of row groups of which only some time is needed.
@@ -57,7 +58,7 @@ pub(super) fn resolve(open: &Arc<OpenPartition>, parts: Vec<Part>) -> Result<Vec
     let mut groups = GroupCache::default();
     let mut resolved = Vec::with_capacity(parts.len());
     for mut part in parts {
-        match narrow(open, &mut part, &mut groups)? {
+        match narrow(open, &mut part, None, &mut groups)? {
             Some(ranges) => {
                 resolved.extend(ranges.into_iter().map(|range| Part::native(RowSet::Range(range))))
             }
@@ -67,23 +68,50 @@ pub(super) fn resolve(open: &Arc<OpenPartition>, parts: Vec<Part>) -> Result<Vec
     Ok(resolved)
 }
 
-/// The rows of a row group of which only some time is needed; `None` when all of it is.
+/// The rows of a row group that are needed by their time and by the bounds of their pages; `None` for all.
 pub(super) fn narrow(
     open: &OpenPartition,
     part: &mut Part,
+    filter: Option<&CompiledFilter>,
     groups: &mut GroupCache,
 ) -> Result<Option<Vec<Range<u64>>>> {
-    let (Some(intervals), RowSet::Range(range)) = (part.narrow.take(), &part.rows) else { return Ok(None) };
-    let (Some(timestamp), Some(file)) = (open.snapshot.timestamp(), open.parquet()?) else { return Ok(None) };
-    let first_row = range.start;
+    let (times, filter) = (part.narrow.take(), filter.filter(|_| std::mem::take(&mut part.pages)));
+    let RowSet::Range(range) = &part.rows else { return Ok(None) };
+    if times.is_none() && filter.is_none() {
+        return Ok(None);
+    }
+    let Some(file) = open.parquet()? else { return Ok(None) };
     let mut find = || {
-        let (position, group) = file.group_of(first_row)?;
-        search(group.rows, &intervals, file.source().path(), |row| {
-            groups.time(file, timestamp, position, row)
+        let (position, group) = file.group_of(range.start)?;
+        let in_time = match open.snapshot.timestamp().zip(times.as_ref()) {
+            Some((timestamp, intervals)) => {
+                let at = |row| groups.time(file, timestamp, position, row);
+                Some(search(group.rows, intervals, file.source().path(), at)?)
+            }
+            None => None,
+        };
+        let in_pages = match filter {
+            Some(filter) => filter.matching_rows(file, &open.snapshot, position, group.rows)?,
+            None => None,
+        };
+        Ok(match (in_time, in_pages) {
+            (Some(ranges), None) => Some(ranges),
+            (Some(ranges), Some(pages)) => Some(ranges_of(&set_of(&ranges).intersect(&pages))),
+            (None, pages) => pages.as_ref().map(ranges_of),
         })
     };
     let ranges = find().map_err(|e| open.place(e))?;
-    Ok(Some(ranges.into_iter().map(|r| first_row + r.start..first_row + r.end).collect()))
+    let absolute = |r: Range<u64>| range.start + r.start..range.start + r.end;
+    Ok(ranges.map(|ranges| ranges.into_iter().map(absolute).collect()))
+}
+
+fn set_of(ranges: &[Range<u64>]) -> IntervalSet {
+    let number = |row: u64| i64::try_from(row).unwrap_or(i64::MAX);
+    IntervalSet::union(ranges.iter().map(|r| IntervalSet::between(number(r.start), number(r.end) - 1)))
+}
+
+fn ranges_of(rows: &IntervalSet) -> Vec<Range<u64>> {
+    rows.iter().map(|rows| rows.start.unsigned_abs()..rows.end.unsigned_abs() + 1).collect()
 }
 
 /// Row groups of a Parquet partition that can hold rows of the filter, in order.
@@ -113,7 +141,7 @@ fn needed_groups(
             }
         }
         let rows = RowSet::Range(group.first_row..group.first_row.saturating_add(group.rows));
-        parts.push(Part { rows, narrow, whole: true });
+        parts.push(Part { rows, narrow, pages: table.filter.is_some(), whole: true });
     }
     Ok(parts)
 }
@@ -230,6 +258,13 @@ mod tests {
         assert_eq!(find(&values, &[(i64::MIN, 10), (35, i64::MAX)]).unwrap(), [0..1, 5..6]);
         assert_eq!(find(&values, &[(11, 19)]).unwrap(), []);
         assert_eq!(find(&values, &[(0, 100)]).unwrap(), [0..6]);
+    }
+
+    #[test]
+    fn rows_of_time_and_of_pages_meet() {
+        let both = set_of(&[5..10, 20..30]).intersect(&IntervalSet::between(8, 24));
+        assert_eq!(ranges_of(&both), [8..10, 20..25]);
+        assert_eq!(ranges_of(&set_of(&[])), []);
     }
 
     #[test]

@@ -1,24 +1,31 @@
-//! Row groups of Parquet partitions that no row of the filter is in, by statistics and bloom filters.
+//! Row groups and pages of Parquet partitions that no row of the filter is in, by statistics and bloom filters.
 
+use std::collections::HashMap;
+
+use ::parquet::bloom_filter::Sbbf;
 use ::parquet::data_type::AsBytes;
 
 use super::compiled::{CompiledFilter, KeySet, Node, Number, Test};
 use super::filter::CompareOp;
+use super::interval::IntervalSet;
 use crate::error::Result;
-use crate::parquet::{ParquetFile, Range};
+use crate::parquet::{Known, KnownPages, ParquetFile, Range};
 use crate::table::Snapshot;
 use crate::types::ValueType;
 
 /// Sets of more keys than this are not looked up one by one.
 const FEW_KEYS: usize = 16;
 
-/// One column of one row group.
+/// One column of one row group, or of one page of it.
 struct Chunk<'a> {
     file: &'a ParquetFile,
     snapshot: &'a Snapshot,
     column: usize,
     value_type: ValueType,
     group: usize,
+    known: Known<'a>,
+    /// Whether to look into the bloom filter, which is one of the row group.
+    bloom: bool,
 }
 
 impl CompiledFilter {
@@ -26,11 +33,59 @@ impl CompiledFilter {
     pub(super) fn may_match(&self, file: &ParquetFile, snapshot: &Snapshot, group: usize) -> Result<bool> {
         self.node_may_match(self.root(), &|slot, test| {
             let Some((column, value_type)) = self.column(slot) else { return Ok(true) };
-            if !file.has_column(column) {
-                return Ok(true);
-            }
-            Chunk { file, snapshot, column, value_type, group }.may_match(test)
+            let Some(known) = file.known(column, group) else { return Ok(true) };
+            Chunk { file, snapshot, column, value_type, group, known, bloom: true }.may_match(test)
         })
+    }
+
+    /// The rows of the row group that can pass by the bounds of their pages, of `rows` rows; `None` for all.
+    pub(super) fn matching_rows(
+        &self,
+        file: &ParquetFile,
+        snapshot: &Snapshot,
+        group: usize,
+        rows: u64,
+    ) -> Result<Option<IntervalSet>> {
+        let Some(last) = rows.checked_sub(1).and_then(|last| i64::try_from(last).ok()) else {
+            return Ok(None);
+        };
+        let all = IntervalSet::between(0, last);
+        let mut pages: HashMap<usize, Option<KnownPages>> = HashMap::new();
+        let matching = self.node_rows(self.root(), &all, &mut |slot, test| {
+            let Some((column, value_type)) = self.column(slot) else { return Ok(all.clone()) };
+            let pages = pages.entry(column).or_insert_with(|| file.known_pages(column, group));
+            let Some(pages) = pages else { return Ok(all.clone()) };
+            let mut matching = Vec::new();
+            for (rows, known) in pages.iter() {
+                let page = Chunk { file, snapshot, column, value_type, group, known, bloom: false };
+                if page.may_match(test)? {
+                    let end = i64::try_from(rows.end).unwrap_or(i64::MAX);
+                    matching.push(IntervalSet::between(i64::try_from(rows.start).unwrap_or(0), end - 1));
+                }
+            }
+            Ok(IntervalSet::union(matching))
+        })?;
+        Ok(Some(matching).filter(|matching| *matching != all))
+    }
+
+    fn node_rows(
+        &self,
+        node: &Node,
+        all: &IntervalSet,
+        of: &mut dyn FnMut(usize, &Test) -> Result<IntervalSet>,
+    ) -> Result<IntervalSet> {
+        match node {
+            Node::Pass => Ok(all.clone()),
+            Node::And(parts) => parts.iter().try_fold(all.clone(), |rows, part| match rows.is_empty() {
+                true => Ok(rows),
+                false => Ok(rows.intersect(&self.node_rows(part, all, of)?)),
+            }),
+            Node::Or(parts) => {
+                let rows = parts.iter().map(|part| self.node_rows(part, all, of));
+                rows.collect::<Result<Vec<_>>>().map(IntervalSet::union)
+            }
+            Node::Test { slot, test } => of(*slot, test),
+        }
     }
 
     fn node_may_match(&self, node: &Node, test: &dyn Fn(usize, &Test) -> Result<bool>) -> Result<bool> {
@@ -60,12 +115,12 @@ impl CompiledFilter {
 impl Chunk<'_> {
     fn may_match(&self, test: &Test) -> Result<bool> {
         if matches!(test, Test::Null { negated: false }) {
-            return Ok(!self.file.has_no_null(self.column, self.group));
+            return Ok(!self.known.has_no_null());
         }
-        if self.file.is_all_null(self.column, self.group) {
+        if self.known.is_all_null() {
             return Ok(false);
         }
-        let range = self.file.range(self.column, self.group);
+        let range = self.known.range();
         Ok(match test {
             Test::Null { .. } => true,
             Test::Compare { op, value } => {
@@ -96,8 +151,12 @@ impl Chunk<'_> {
         if texts.is_empty() {
             return Ok(false);
         }
-        let filter = self.file.bloom_filter(self.column, self.group);
+        let filter = self.bloom_filter();
         Ok(filter.is_none_or(|filter| texts.iter().any(|text| filter.check(*text))))
+    }
+
+    fn bloom_filter(&self) -> Option<Sbbf> {
+        self.bloom.then(|| self.file.bloom_filter(self.column, self.group))?
     }
 
     /// Whether the bloom filter, if there is one, lets any of `values` pass.
@@ -105,7 +164,7 @@ impl Chunk<'_> {
         // Asks for the filter only when all constants have a form in it.
         let forms: Option<Vec<Vec<u8>>> = values.iter().map(|value| self.plain(*value)).collect();
         let Some(forms) = forms else { return true };
-        let filter = self.file.bloom_filter(self.column, self.group);
+        let filter = self.bloom_filter();
         filter.is_none_or(|filter| forms.iter().any(|bytes| filter.check(bytes.as_slice())))
     }
 

@@ -132,17 +132,21 @@ impl Reader {
         }
     }
 
-    /// Replaces a row group of which only some time is needed by its rows of that time.
+    /// Replaces a row group of which only some rows are needed by these.
     fn narrow(&mut self, morsel: &mut Morsel) -> Result<()> {
-        let Some(piece) = morsel.pieces.get_mut(self.piece) else { return Ok(()) };
-        let partition = Arc::clone(&piece.partition);
-        let Some(ranges) = narrow(&partition, &mut piece.part, &mut self.buffers.groups)? else {
-            return Ok(());
-        };
-        let pieces = ranges
-            .into_iter()
-            .map(|r| Piece { partition: Arc::clone(&partition), part: Part::native(RowSet::Range(r)) });
-        morsel.pieces.splice(self.piece..=self.piece, pieces.collect::<Vec<_>>());
+        let scanner = Arc::clone(&self.scanner);
+        // Where no row is needed the next row group comes to stand here, and is looked at before any of it is read.
+        while let Some(piece) = morsel.pieces.get_mut(self.piece) {
+            let partition = Arc::clone(&piece.partition);
+            let filter = scanner.table(partition.table)?.filter.as_ref();
+            let Some(ranges) = narrow(&partition, &mut piece.part, filter, &mut self.buffers.groups)? else {
+                return Ok(());
+            };
+            let pieces = ranges
+                .into_iter()
+                .map(|r| Piece { partition: Arc::clone(&partition), part: Part::native(RowSet::Range(r)) });
+            morsel.pieces.splice(self.piece..=self.piece, pieces.collect::<Vec<_>>());
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use ::parquet::file::page_index::index_reader::{decode_column_index, decode_offs
 use ::parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use ::parquet::file::statistics::Statistics;
 
-use crate::parquet::guarded;
+use super::chunk::guarded;
 use crate::source::Source;
 
 /// Indexes above this are not worth reading. Decoded they take up to 32 times as much.
@@ -23,14 +23,14 @@ const SMALLEST_PLACE: usize = 7;
 
 /// The data pages of a column chunk.
 #[derive(Debug)]
-pub(super) struct PageIndex {
+pub(crate) struct PageIndex {
     offsets: OffsetIndexMetaData,
     /// Bytes and rows of each page; rows count from the start of the row group.
     pages: Vec<(Range<u64>, Range<u64>)>,
 }
 
 /// The bytes of a column chunk in its file, from the dictionary page on.
-pub(super) fn chunk_bytes(chunk: &ColumnChunkMetaData) -> Range<u64> {
+pub(crate) fn chunk_bytes(chunk: &ColumnChunkMetaData) -> Range<u64> {
     let start = chunk.dictionary_page_offset().filter(|offset| *offset > 0);
     let start = u64::try_from(start.unwrap_or_else(|| chunk.data_page_offset())).unwrap_or(u64::MAX);
     start..start.saturating_add(u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX))
@@ -38,7 +38,7 @@ pub(super) fn chunk_bytes(chunk: &ColumnChunkMetaData) -> Range<u64> {
 
 impl PageIndex {
     /// The index of a chunk in a row group of `rows` rows; `None` without one that can be true.
-    pub(super) fn read(source: &dyn Source, chunk: &ColumnChunkMetaData, rows: u64) -> Option<Self> {
+    pub(crate) fn read(source: &dyn Source, chunk: &ColumnChunkMetaData, rows: u64) -> Option<Self> {
         let bytes = index_bytes(source, chunk.offset_index_range()?)?;
         if !has_room(&bytes) {
             return None;
@@ -61,12 +61,12 @@ impl PageIndex {
     }
 
     /// Bytes and rows of each page.
-    pub(super) fn pages(&self) -> &[(Range<u64>, Range<u64>)] {
+    pub(crate) fn pages(&self) -> &[(Range<u64>, Range<u64>)] {
         &self.pages
     }
 
     /// What the column index says of each page of a flat column.
-    pub(super) fn statistics(
+    pub(crate) fn statistics(
         &self,
         source: &dyn Source,
         chunk: &ColumnChunkMetaData,
@@ -156,11 +156,11 @@ fn has_room(bytes: &[u8]) -> bool {
 
 /// The offset indexes of the columns of one row group, by leaf, for the decoder.
 #[derive(Debug, Default)]
-pub(super) struct GroupPages(Vec<Option<PageIndex>>);
+pub(crate) struct GroupPages(Vec<Option<PageIndex>>);
 
 impl GroupPages {
     /// Sets the index of a leaf; without one the decoder walks the pages of its whole chunk.
-    pub(super) fn set(&mut self, leaf: usize, index: Option<PageIndex>) {
+    pub(crate) fn set(&mut self, leaf: usize, index: Option<PageIndex>) {
         if self.0.len() <= leaf {
             self.0.resize_with(leaf + 1, || None);
         }
