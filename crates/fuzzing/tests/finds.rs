@@ -5,9 +5,10 @@
 use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter};
 use questdb_fuzzing::target;
 
-/// A seed of `parquet_file` that `wanted` finds good, with another description of each column chunk.
+/// A seed of `parquet_file` that `wanted` finds good, with another description of each column chunk, behind `padding` bytes.
 fn described(
     wanted: impl Fn(&[u8]) -> bool,
+    padding: usize,
     change: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
 ) -> Vec<u8> {
     let mut bytes = (target("parquet_file").seeds)().into_iter().find(|bytes| wanted(bytes)).unwrap();
@@ -15,6 +16,7 @@ fn described(
     let length = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
     let metadata = ParquetMetaDataReader::decode_metadata(&bytes[tail - length..tail]).unwrap();
     bytes.truncate(tail - length);
+    bytes.resize(bytes.len() + padding, 0);
     let groups = metadata.row_groups().iter().map(|group| {
         let columns =
             group.columns().iter().map(|column| change(column.clone().into_builder()).build().unwrap());
@@ -36,7 +38,11 @@ fn has_bloom_filter(bytes: &[u8]) -> bool {
 fn a_bloom_filter_without_bits_is_not_asked() {
     // The header alone: 14 to 18 bytes, by the size that it tells.
     for length in 12..20 {
-        let file = described(has_bloom_filter, |column| column.set_bloom_filter_length(Some(length)));
-        (target("parquet_file").run)(&file);
+        // The file's length chooses the conditions.
+        for padding in 0..3 {
+            let file =
+                described(has_bloom_filter, padding, |column| column.set_bloom_filter_length(Some(length)));
+            (target("parquet_file").run)(&file);
+        }
     }
 }
