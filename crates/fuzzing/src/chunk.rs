@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_select::concat::concat;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
 use questdb_storage::dataset::ExportFile;
@@ -107,30 +108,30 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// Whether `rows` rows from `first` on of the one are those of the other.
+/// Panics unless `rows` rows from `first` on of the one are those of the other.
 fn same(native: &[ArrayRef], other: &[ArrayRef], first: usize, rows: usize) {
-    let values = |arrays: &[ArrayRef]| -> Vec<ArrayRef> {
-        arrays.iter().flat_map(|array| (0..array.len()).map(|row| array.slice(row, 1))).collect()
-    };
-    let (native, other) = (values(native), values(other));
-    assert_eq!(other.len(), rows, "rows of the file");
-    for (row, (found, expected)) in native.iter().skip(first).zip(&other).enumerate() {
-        let same = match (text(found), text(expected)) {
-            (Some(found), Some(expected)) => found == expected,
-            _ => found.to_data() == expected.to_data(),
-        };
-        assert!(same, "row {row} is {found:?} in the table, {expected:?} in the file");
+    let whole = |arrays: &[ArrayRef]| concat(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap();
+    if rows == 0 {
+        return;
     }
+    let (native, other) = (whole(native).slice(first, rows), whole(other));
+    assert_eq!(other.len(), rows, "rows of the file");
+    let same = match (texts(&native), texts(&other)) {
+        (Some(native), Some(other)) => native == other,
+        _ => native.to_data() == other.to_data(),
+    };
+    assert!(same, "{native:?} in the table, {other:?} in the file");
 }
 
-/// The text of an array of one row, which may be a key of a dictionary; `None` for other types.
-fn text(array: &ArrayRef) -> Option<Option<&str>> {
+/// Texts, which may be keys of a dictionary; `None` for other types.
+fn texts(array: &ArrayRef) -> Option<Vec<Option<&str>>> {
     match array.as_dictionary_opt::<Int32Type>() {
         Some(dictionary) => {
             let texts = dictionary.values().as_string_opt::<i32>()?;
-            Some(dictionary.key(0).filter(|key| texts.is_valid(*key)).map(|key| texts.value(key)))
+            let text = |key: usize| texts.is_valid(key).then(|| texts.value(key));
+            Some((0..dictionary.len()).map(|row| dictionary.key(row).and_then(text)).collect())
         }
-        None => array.as_string_view_opt().map(|texts| texts.is_valid(0).then(|| texts.value(0))),
+        None => array.as_string_view_opt().map(|texts| texts.iter().collect()),
     }
 }
 
