@@ -57,7 +57,8 @@ fn load(case: &str) -> Fixture {
     Fixture { files, parquet }
 }
 
-/// Table, partition, row group, column, codec, and whether what follows are patches or the whole chunk: a byte each.
+/// Table, partition, row group, column, codec (128 more: what follows is the bloom filter, too), and whether what follows are
+/// patches or the whole chunk: a byte each.
 pub fn run(bytes: &[u8]) {
     let Some(([table, partition, group, column, codec, whole], rest)) = bytes.split_first_chunk::<6>() else {
         return;
@@ -70,7 +71,7 @@ pub fn run(bytes: &[u8]) {
     let (start, len) = partition.metadata.row_group(group).column(leaf).byte_range();
     let old = &partition.bytes[start as usize..(start + len) as usize];
     let chunk = if whole % 4 == 3 { rest.to_vec() } else { patched(old, rest) };
-    let file = with_chunk(partition, group, leaf, &chunk, compression(*codec));
+    let file = with_chunk(partition, group, leaf, &chunk, *codec);
 
     let mut files = fixture.files.clone();
     let txn = Path::new(TABLE).join("_txn");
@@ -149,26 +150,24 @@ fn compression(number: u8) -> Option<Compression> {
 }
 
 /// The file with another chunk, which stands behind the others.
-fn with_chunk(
-    partition: &Partition,
-    group: usize,
-    leaf: usize,
-    chunk: &[u8],
-    codec: Option<Compression>,
-) -> Vec<u8> {
+fn with_chunk(partition: &Partition, group: usize, leaf: usize, chunk: &[u8], codec: u8) -> Vec<u8> {
     let size = partition.bytes.len();
     let length = u32::from_le_bytes(partition.bytes[size - 8..size - 4].try_into().unwrap()) as usize;
     let mut bytes = partition.bytes[..size - 8 - length].to_vec();
     let mut groups = partition.metadata.row_groups().to_vec();
     let mut columns = groups[group].columns().to_vec();
     let old = columns[leaf].clone();
-    let codec = codec.unwrap_or(old.compression());
+    let compression = compression(codec).unwrap_or(old.compression());
+    let (at, len) = (bytes.len() as i64, chunk.len() as i32);
+    let filter = codec >= 128;
     columns[leaf] = old
         .into_builder()
-        .set_compression(codec)
+        .set_compression(compression)
         .set_total_compressed_size(chunk.len() as i64)
-        .set_data_page_offset(bytes.len() as i64)
+        .set_data_page_offset(at)
         .set_dictionary_page_offset(None)
+        .set_bloom_filter_offset(filter.then_some(at))
+        .set_bloom_filter_length(filter.then_some(len))
         .build()
         .unwrap();
     groups[group] = groups[group].clone().into_builder().set_column_metadata(columns).build().unwrap();

@@ -46,3 +46,12 @@ fn a_bloom_filter_without_bits_is_not_asked() {
         }
     }
 }
+
+#[test]
+fn a_bloom_filter_without_bits_is_not_asked_in_a_partition() {
+    // Thrift: 0 bytes, then the only algorithm, hash and compression that there are.
+    let header = [0x15, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0];
+    for table in 0..4 {
+        (target("parquet_chunk").run)(&[&[table, 0, 0, 0, 128, 3], &header[..]].concat());
+    }
+}

@@ -108,7 +108,9 @@ impl ParquetFile {
             return None;
         }
         let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
-        guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok().flatten()
+        let filter = guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok()?;
+        // One without bits cannot be asked.
+        filter.filter(|filter| filter.num_blocks() > 0)
     }
 
     fn chunk_of(&self, index: usize, group: usize) -> Option<(&ColumnChunkMetaData, ColumnType)> {
