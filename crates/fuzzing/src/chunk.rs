@@ -84,39 +84,29 @@ pub fn run(bytes: &[u8]) {
     // A column that was dropped or replaced is in the file, but not in the table.
     let index = snapshot.columns().iter().position(|column| column.writer_index as i32 == id);
     let Some(index) = index else { return };
-    scans::all_ways(&snapshot, &[index], rest);
+    let dir = partition.path.parent().unwrap();
+    let at = snapshot.partitions().iter().position(|partition| dir.ends_with(partition.directory())).unwrap();
+    let (part, rows) = scans::of_partition(&snapshot, at);
+    scans::all_ways(&snapshot, &[index], (&part, rows), rest);
 
-    // Of the same partition only.
-    let at = snapshot
-        .partitions()
-        .iter()
-        .position(|p| partition.path.parent().unwrap().ends_with(p.directory()))
-        .unwrap();
-    let (first, rows) =
-        (snapshot.partitions()[at].first_row as usize, snapshot.partitions()[at].rows() as usize);
-    let native = scans::batches(&snapshot, &[index], &Filter::all(), false);
+    let native = scans::batches(&snapshot, &[index], &part, false);
     let file = ExportFile::open(&partition.path, files.as_ref(), false).map(Arc::new);
     let column = partition.metadata.file_metadata().schema_descr().get_column_root_idx(leaf);
     let other = file.and_then(|file| dataset::column(&partition.path, &files, &file, column, Filter::all()));
     // Symbols are text in a file, and may be others than those of the table.
     let comparable = snapshot.columns()[index].column_type != ColumnType::Symbol;
     if let (Ok(Some(native)), Ok(Some(other)), true) = (native, other, comparable) {
-        let native: Vec<ArrayRef> = native.into_iter().flatten().collect();
-        let found: usize = native.iter().map(|array| array.len()).sum();
-        if found as u64 == snapshot.rows() {
-            same(&native, &other, first, rows);
-        }
+        same(&native.into_iter().flatten().collect::<Vec<_>>(), &other);
     }
 }
 
-/// Panics unless `rows` rows from `first` on of the one are those of the other.
-fn same(native: &[ArrayRef], other: &[ArrayRef], first: usize, rows: usize) {
-    let whole = |arrays: &[ArrayRef]| concat(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap();
-    if rows == 0 {
+/// Panics unless the values of the one are those of the other.
+fn same(native: &[ArrayRef], other: &[ArrayRef]) {
+    if native.is_empty() && other.is_empty() {
         return;
     }
-    let (native, other) = (whole(native).slice(first, rows), whole(other));
-    assert_eq!(other.len(), rows, "rows of the file");
+    let whole = |arrays: &[ArrayRef]| concat(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap();
+    let (native, other) = (whole(native), whole(other));
     let same = match (texts(&native), texts(&other)) {
         (Some(native), Some(other)) => native == other,
         _ => native.to_data() == other.to_data(),

@@ -48,29 +48,40 @@ fn rows(batches: &[Vec<ArrayRef>]) -> u64 {
 }
 
 /// Scans the columns, strictly and leniently, and with some filters, which `bytes` choose. All rows come or none, and never
-/// more with a filter.
-pub fn all_ways(snapshot: &Snapshot, columns: &[usize], bytes: &[u8]) {
+/// more with a filter. `part`: only those rows, of which there are `all`.
+pub fn all_ways(snapshot: &Snapshot, columns: &[usize], (part, all): (&Filter, u64), bytes: &[u8]) {
     if columns.is_empty() {
         return;
     }
-    let strict = batches(snapshot, columns, &Filter::all(), false);
-    let lenient = batches(snapshot, columns, &Filter::all(), true);
+    let strict = batches(snapshot, columns, part, false);
+    let lenient = batches(snapshot, columns, part, true);
     if let Ok(Some(strict)) = &strict {
         // A Parquet file may hold fewer rows than `_txn` says (docs/format.md §9.1).
         let found = rows(strict);
-        assert!(found == snapshot.rows() || has_parquet(snapshot) && found < snapshot.rows(), "{found} rows");
+        assert!(found == all || has_parquet(snapshot) && found < all, "{found} of {all} rows");
         if let Ok(Some(lenient)) = &lenient {
             assert_eq!(rows(lenient), found, "lenient, though nothing is damaged");
         }
     }
     if let Ok(Some(lenient)) = &lenient {
-        assert!(rows(lenient) <= snapshot.rows());
+        assert!(rows(lenient) <= all);
     }
     for filter in some(filters(snapshot, columns[0]), bytes) {
-        if let (Ok(Some(strict)), Ok(Some(some))) = (&strict, &batches(snapshot, columns, &filter, false)) {
+        let both = Filter::And(vec![part.clone(), filter.clone()]);
+        if let (Ok(Some(strict)), Ok(Some(some))) = (&strict, &batches(snapshot, columns, &both, false)) {
             assert!(rows(some) <= rows(strict), "{filter:?}");
         }
     }
+}
+
+/// The rows of the partition at position `index`.
+pub fn of_partition(snapshot: &Snapshot, index: usize) -> (Filter, u64) {
+    let partition = &snapshot.partitions()[index];
+    let end = |op, value: i64| {
+        snapshot.timestamp().map(|column| Filter::Compare { column, op, value: Literal::Int(value.into()) })
+    };
+    let ends = [end(CompareOp::Ge, partition.lower), end(CompareOp::Le, partition.upper)];
+    (Filter::And(ends.into_iter().flatten().collect()), partition.rows())
 }
 
 /// Every third one of `all`, to begin where `bytes` say.

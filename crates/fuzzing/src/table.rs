@@ -7,6 +7,7 @@ use questdb_storage::check::Check;
 use questdb_storage::format::column_versions::ColumnVersions;
 use questdb_storage::format::meta::Meta;
 use questdb_storage::format::txn::Txn;
+use questdb_storage::scan::Filter;
 use questdb_storage::source::Files;
 use questdb_storage::Database;
 
@@ -97,7 +98,7 @@ fn read(files: &Arc<dyn Files>, path: &Path, bytes: &[u8]) {
         if columns.is_empty() {
             columns = all.collect();
         }
-        scans::all_ways(&snapshot, &columns, bytes);
+        scans::all_ways(&snapshot, &columns, (&Filter::all(), snapshot.rows()), bytes);
     }
     let _ = Check { deep: bytes.len() % 4 == 2, ..Check::default() }
         .run_with(Path::new(TABLE), Arc::clone(files));
