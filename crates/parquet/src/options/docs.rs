@@ -10,7 +10,7 @@ pub fn markdown() -> String {
         "# Options of the Parquet export\n\
          \n\
          Made from the table in `crates/parquet/src/options/table.rs`; do not edit. The options are those of `COPY … TO … (FORMAT questdb_parquet, …)` and of\n\
-         `questdb_export`. Case does not matter. An unknown option or a value that is not listed is refused. Sizes are bytes or text: `'40MB'` is 40 000 000,\n\
+         `questdb_export` and `questdb_export_query`. Case does not matter. An unknown option or a value that is not listed is refused. Sizes are bytes or text: `'40MB'` is 40 000 000,\n\
          `'64KiB'` is 65 536. ClickHouse's names work with and without `output_format_parquet_`.\n\
          \n\
          | option | other names | values | default | meaning |\n\

@@ -11,7 +11,7 @@ use super::pool::Pool;
 use crate::error::{Error, Result};
 
 /// The column chunks of one thread: per column the one that was used last, and of that the pages that were used last, so
-/// that memory is bounded by one compressed row group and a page per column and thread, however large the partition is.
+/// that memory is bounded by some pages per column and thread, however large a row group is.
 #[derive(Debug, Default)]
 pub(crate) struct GroupCache {
     columns: Vec<ColumnCache>,
@@ -21,8 +21,6 @@ pub(crate) struct GroupCache {
 struct ColumnCache {
     span: Option<Span>,
     chunk: Option<Chunk>,
-    /// Memory of the last chunk's bytes.
-    buffer: Vec<u8>,
     /// Memory of the last span.
     pool: Pool,
 }
@@ -93,12 +91,8 @@ impl ColumnCache {
         }
         // The old chunk goes before the new one is made.
         self.forget_span();
-        if let Some(memory) =
-            self.chunk.take().and_then(|chunk| chunk.open.ok()).and_then(OpenChunk::into_memory)
-        {
-            self.buffer = memory;
-        }
-        let open = file.open_chunk(column, group, std::mem::take(&mut self.buffer));
+        self.chunk = None;
+        let open = file.open_chunk(column, group);
         self.chunk = Some(Chunk { file: Arc::clone(file), group, open });
     }
 

@@ -45,8 +45,15 @@ pub(crate) struct Stretch {
 impl Stretch {
     /// Reads `len` bytes from `start` on into `buffer`, whose memory is used again.
     pub(crate) fn read(source: &dyn Source, start: u64, len: u64, mut buffer: Vec<u8>) -> Result<Self> {
+        buffer.resize(Self::check(source, start, len)?, 0);
+        source.read_into(start, &mut buffer)?;
+        Ok(Self { start, bytes: buffer.into() })
+    }
+
+    /// Checks that `len` bytes from `start` on are in the file.
+    pub(super) fn check(source: &dyn Source, start: u64, len: u64) -> Result<usize> {
         let inside = start.checked_add(len).is_some_and(|end| end <= source.len());
-        let size = usize::try_from(len).ok().filter(|_| inside).ok_or_else(|| {
+        usize::try_from(len).ok().filter(|_| inside).ok_or_else(|| {
             let expected = format!("bytes within the first {}, which is the size in _txn", source.len());
             Error::corrupt(
                 "Parquet data lies outside its file",
@@ -55,10 +62,7 @@ impl Stretch {
             )
             .at(start)
             .in_file(source.path())
-        })?;
-        buffer.resize(size, 0);
-        source.read_into(start, &mut buffer)?;
-        Ok(Self { start, bytes: buffer.into() })
+        })
     }
 
     fn part(&self, start: u64, len: Option<usize>) -> std::result::Result<Bytes, ParquetError> {

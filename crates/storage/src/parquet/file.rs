@@ -6,12 +6,13 @@ use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::chunk::{guarded, Stretch};
+use super::chunk::guarded;
 use super::column::wanted_type;
 use super::flat::Decoded;
 use super::footer;
 use super::open::OpenChunk;
 use super::pool::Pool;
+use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::format::symbol_table::SymbolTable;
 use crate::source::{Access, Source};
@@ -110,14 +111,13 @@ impl ParquetFile {
         }
     }
 
-    /// Reads and opens the chunk of column `index` of the snapshot in the row group at position `group`. `buffer` is memory
-    /// for its bytes.
-    pub(super) fn open_chunk(&self, index: usize, group: usize, buffer: Vec<u8>) -> Result<OpenChunk> {
+    /// Opens the chunk of column `index` of the snapshot in the row group at position `group`.
+    pub(super) fn open_chunk(&self, index: usize, group: usize) -> Result<OpenChunk> {
         let open = || {
             let rows = self.groups.get(group).copied();
             let rows = rows.ok_or_else(|| Error::invalid_input(format!("file has no row group {group}")))?;
             let (_, chunk) = self.column_chunk(index, rows)?;
-            OpenChunk::new(self, index, rows, self.read_chunk(chunk, buffer)?)
+            OpenChunk::new(self, index, rows, self.stored(chunk)?)
         };
         open().map_err(|e| self.place(e, index))
     }
@@ -165,13 +165,13 @@ impl ParquetFile {
 
     /// The bytes of a column chunk. The footer gives no dictionary page offset: the data pages' offset is then that of
     /// the dictionary page (docs/format.md §9.2).
-    pub(super) fn read_chunk(&self, chunk: &ColumnChunkMetaData, buffer: Vec<u8>) -> Result<Stretch> {
+    pub(super) fn stored(&self, chunk: &ColumnChunkMetaData) -> Result<Stored> {
         let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
         let (start, len) = (
             u64::try_from(start).unwrap_or(u64::MAX),
             u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX),
         );
-        Stretch::read(self.source.as_ref(), start, len, buffer)
+        Stored::new(&self.source, start, len)
     }
 
     /// The path, for errors.

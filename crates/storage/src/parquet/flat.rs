@@ -11,18 +11,19 @@ use ::parquet::basic::{Compression, Type as PhysicalType};
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
-use bytes::Bytes;
 
 use super::column::GroupColumn;
 use super::page::{self, Codec, DataPage};
 use super::pages::{Header, DATA, DATA_V2, DICTIONARY};
 use super::pool::Pool;
+use super::stored::Stored;
 use super::symbols::SymbolKeys;
 use super::values::{dictionary_ids, spread, symbol_texts, text_views, too_few};
 use super::views::Views;
 use crate::error::{Error, Result};
 use crate::format::symbol_table::SymbolTable;
-use crate::types::{ColumnType, Storage, TimeUnit, NULL_KEY};
+use crate::source::Source;
+use crate::types::{ColumnSource, ColumnType, Storage, TimeUnit, NULL_KEY};
 
 /// Parquet's numbers of the encodings.
 const PLAIN: i64 = 0;
@@ -35,7 +36,7 @@ const SPAN_ROWS: u64 = 8192;
 /// A column chunk that is decoded here.
 #[derive(Debug)]
 pub(super) struct FlatChunk {
-    bytes: Bytes,
+    chunk: Stored,
     codec: Codec,
     optional: bool,
     layout: Layout,
@@ -89,7 +90,7 @@ impl FlatChunk {
         column_type: ColumnType,
         data_type: &DataType,
         chunk: &ColumnChunkMetaData,
-        (bytes, pages): (&Bytes, Vec<Header>),
+        (stored, pages): (&Stored, Vec<Header>),
         rows: u64,
         symbols: Option<Arc<SymbolTable>>,
     ) -> Result<Option<Self>> {
@@ -112,10 +113,10 @@ impl FlatChunk {
         if !pages.iter().enumerate().all(known) {
             return Ok(None);
         }
-        let dictionary = dictionary(layout, codec, bytes, pages.first(), symbols)?;
+        let dictionary = dictionary(layout, codec, stored, pages.first(), symbols)?;
         let optional = descriptor.max_def_level() == 1;
         let spans = spans(pages, rows)?;
-        Ok(Some(Self { bytes: bytes.clone(), codec, optional, layout, dictionary, spans }))
+        Ok(Some(Self { chunk: stored.clone(), codec, optional, layout, dictionary, spans }))
     }
 
     /// The position of the span that has row `row` of the row group, and its rows.
@@ -137,6 +138,10 @@ impl FlatChunk {
             span.ok_or_else(|| Error::invalid_input(format!("column chunk has no span {position}")))?;
         let (values, symbols) = match self.layout {
             Layout::Fixed { stored, native, null } => {
+                if let Some(data) = self.as_stored(span, stored, native)? {
+                    let column = ColumnSource { data, aux: None, symbols: None, ascending };
+                    return Ok(Decoded { column: GroupColumn::Native(column), memory: Vec::new() });
+                }
                 let values = match (stored, native) {
                     (4, 1) => self.fixed::<4, 1>(span, null, pool)?,
                     (4, 2) => self.fixed::<4, 2>(span, null, pool)?,
@@ -153,7 +158,24 @@ impl FlatChunk {
     }
 
     fn data_page(&self, header: &Header, pool: &mut Pool) -> Result<DataPage> {
-        page::data(self.codec, &self.bytes, header, self.optional, pool)
+        page::data(self.codec, &self.chunk, header, self.optional, pool)
+    }
+
+    /// The values of a span that are in the file as a native column file has them, so that nothing needs to be decoded.
+    fn as_stored(&self, span: &Span, stored: usize, native: usize) -> Result<Option<Arc<dyn Source>>> {
+        let [header] = span.pages.as_slice() else { return Ok(None) };
+        if stored != native || header.encoding != PLAIN || self.chunk.is_in_memory() {
+            return Ok(None);
+        }
+        let Some(start) = page::plain_values(self.codec, &self.chunk, header, self.optional)? else {
+            return Ok(None);
+        };
+        let len = span.len().saturating_mul(native);
+        let left = header.body.end.saturating_sub(start);
+        if len > left {
+            return Err(too_few(span.len(), left / native));
+        }
+        self.chunk.part(start, len).map(Some)
     }
 
     /// `STORED` bytes of each value become `NATIVE`.
@@ -332,18 +354,15 @@ fn spans(pages: Vec<Header>, rows: u64) -> Result<Vec<Span>> {
 fn dictionary(
     layout: Layout,
     codec: Codec,
-    chunk: &Bytes,
+    chunk: &Stored,
     first: Option<&Header>,
     symbols: Option<Arc<SymbolTable>>,
 ) -> Result<Dictionary> {
-    let page = first.filter(|header| header.kind == DICTIONARY && header.body.end <= chunk.len());
+    let page = first.filter(|header| header.kind == DICTIONARY);
     let values = page.map_or(0, |header| usize::try_from(header.values).unwrap_or_default());
     let bytes = match page {
         // It stays as long as the chunk, so its memory comes from no pool.
-        Some(header) => {
-            let body = chunk.slice(header.body.clone());
-            Some(page::decompress(codec, &body, header.uncompressed, &mut Pool::default())?)
-        }
+        Some(header) => Some(page::read(codec, chunk, header, &mut Pool::default())?),
         None => None,
     };
     Ok(match (layout, bytes) {

@@ -4,7 +4,7 @@
 //! footer   the bytes before the size in `_txn` → metadata, QuestDB's own key-value entry
 //!   file     one partition: row groups with their first rows, live columns by field id
 //!     pages    headers of a column chunk's pages, checked before anything is decoded
-//!     open     a column chunk that was read
+//!     open     a column chunk (`stored`: its bytes)
 //!       flat     of the usual kind: span by span of its pages → native layout, or views of text
 //!         page, values, rle    a page → levels and values, in memory of a pool that is used again
 //!       chunk    any other: the chunk's bytes → an Arrow array (panics of the decoder become errors)
@@ -34,6 +34,7 @@ mod pool;
 mod pruning;
 mod raw;
 mod rle;
+mod stored;
 mod symbols;
 mod thrift;
 mod values;

@@ -1,4 +1,4 @@
-//! A column chunk that was read: decoded in spans of its pages if it is of the usual kind, as a whole if it is not.
+//! A column chunk: decoded in spans of its pages if it is of the usual kind, as a whole if it is not.
 
 use std::ops::Range;
 
@@ -6,9 +6,9 @@ use super::column::GroupColumn;
 use super::file::{FileColumn, ParquetFile, RowGroup};
 use super::flat::{Decoded, FlatChunk};
 use super::pool::Pool;
+use super::stored::Stored;
 use super::{chunk, pages};
 use crate::error::{Error, Result};
-use crate::parquet::Stretch;
 use crate::types::ColumnType;
 
 /// A column chunk whose page headers were checked.
@@ -18,28 +18,28 @@ pub(super) struct OpenChunk {
     index: usize,
     column: FileColumn,
     group: RowGroup,
-    stretch: Stretch,
+    stored: Stored,
     /// `None` for a chunk that Arrow decodes.
     flat: Option<FlatChunk>,
 }
 
 impl OpenChunk {
-    /// Checks the pages of a chunk, which is `stretch`, and decodes its dictionary.
-    pub(super) fn new(file: &ParquetFile, index: usize, group: RowGroup, stretch: Stretch) -> Result<Self> {
+    /// Checks the pages of a chunk, whose bytes are `stored`, and decodes its dictionary.
+    pub(super) fn new(file: &ParquetFile, index: usize, group: RowGroup, stored: Stored) -> Result<Self> {
         let (column, chunk) = file.column_chunk(index, group)?;
         let flat = !matches!(column.column_type, ColumnType::DoubleArray { .. });
-        let pages = pages::walk(&stretch.bytes, flat.then_some(group.rows));
-        let pages = pages.map_err(|e| e.shift_offset(stretch.start))?;
+        let pages = pages::walk_stored(&stored, flat.then_some(group.rows));
+        let pages = pages.map_err(|e| e.shift_offset(stored.start()))?;
         let flat = match file.data_type(column) {
             Some(data_type) => {
-                let bytes = (&stretch.bytes, pages);
+                let bytes = (&stored, pages);
                 let symbols = file.symbols(index)?;
                 FlatChunk::open(column.column_type, data_type, chunk, bytes, group.rows, symbols)
             }
             None => Ok(None),
         };
-        let flat = flat.map_err(|e| place(e, &stretch, group))?;
-        Ok(Self { index, column, group, stretch, flat })
+        let flat = flat.map_err(|e| place(e, &stored, group))?;
+        Ok(Self { index, column, group, stored, flat })
     }
 
     /// Position of the column in the snapshot.
@@ -62,25 +62,18 @@ impl OpenChunk {
             Some(flat) => flat.decode(position, self.column.designated, file.source.path(), pool),
             None => self.decode_whole(file).map(|column| Decoded { column, memory: Vec::new() }),
         };
-        decoded.map_err(|e| place(e, &self.stretch, self.group))
+        decoded.map_err(|e| place(e, &self.stored, self.group))
     }
 
     fn decode_whole(&self, file: &ParquetFile) -> Result<GroupColumn> {
         let rows = usize::try_from(self.group.rows).unwrap_or(usize::MAX);
         let (root, group) = (self.column.root, self.group.index);
-        let array = chunk::decode(self.stretch.clone(), &file.metadata, root, group, rows)?;
+        let array = chunk::decode(self.stored.read()?, &file.metadata, root, group, rows)?;
         let (column_type, ascending) = (self.column.column_type, self.column.designated);
         GroupColumn::new(column_type, ascending, &array, file.symbols(self.index)?, file.source.path())
     }
-
-    /// The memory of its bytes, unless values refer to them.
-    pub(super) fn into_memory(self) -> Option<Vec<u8>> {
-        let Self { stretch, flat, .. } = self;
-        drop(flat);
-        stretch.bytes.is_unique().then(|| stretch.bytes.into())
-    }
 }
 
-fn place(error: Error, stretch: &Stretch, group: RowGroup) -> Error {
-    error.at(stretch.start).hint(format!("The damage is in row group {}.", group.index))
+fn place(error: Error, stored: &Stored, group: RowGroup) -> Error {
+    error.at(stored.start()).hint(format!("The damage is in row group {}.", group.index))
 }

@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use super::stored::Stored;
 use super::thrift::Thrift;
 use crate::error::{Error, Result};
 
@@ -19,6 +20,9 @@ const DEEPEST: u32 = 16;
 /// A page cannot be larger when decompressed than its compressed bytes times this; with room for codecs whose
 /// ratio has no bound (a chunk of one value repeated).
 const LARGEST_RATIO: u64 = 100_000;
+
+/// Bytes that a page header seldom exceeds: it grows with the statistics in it.
+const HEADER: usize = 256;
 
 /// Kinds of pages.
 pub(super) const DATA: i64 = 0;
@@ -86,14 +90,45 @@ pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<Pages> {
 
 /// The headers of the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).
 pub(super) fn walk(bytes: &[u8], values: Option<u64>) -> Result<Vec<Header>> {
+    walk_by(bytes.len(), values, |at| parse(bytes.get(at..).unwrap_or_default()))
+}
+
+/// As [`walk`], for a chunk of which only the headers are read.
+pub(super) fn walk_stored(chunk: &Stored, values: Option<u64>) -> Result<Vec<Header>> {
+    let mut window = Vec::new();
+    walk_by(chunk.len(), values, |at| {
+        let left = chunk.len() - at;
+        let mut size = left.min(HEADER);
+        loop {
+            window.resize(size, 0);
+            chunk.copy(at, &mut window)?;
+            match parse(&window) {
+                // There may be more of it.
+                Err(_) if size < left => size = left.min(size.saturating_mul(64)),
+                parsed => return parsed,
+            }
+        }
+    })
+}
+
+/// The header at the start of `bytes`, and its size.
+fn parse(bytes: &[u8]) -> Result<(Header, usize)> {
+    let mut reader = Thrift::new(bytes, "Parquet page header");
+    let header = page_header(&mut reader)?;
+    Ok((header, reader.position()))
+}
+
+fn walk_by(
+    len: usize,
+    values: Option<u64>,
+    mut header_at: impl FnMut(usize) -> Result<(Header, usize)>,
+) -> Result<Vec<Header>> {
     let mut headers = Vec::new();
     let mut at = 0usize;
-    while at < bytes.len() {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let mut reader = Thrift::new(rest, "Parquet page header");
+    while at < len {
         let place = |e: Error| e.at(at as u64);
-        let mut header = page_header(&mut reader).map_err(place)?;
-        let left = (rest.len() - reader.position()) as u64;
+        let (mut header, size) = header_at(at).map_err(place)?;
+        let left = len.saturating_sub(at).saturating_sub(size) as u64;
         let Some(compressed) = u64::try_from(header.compressed).ok().filter(|size| *size <= left) else {
             let expected = format!("0 to {left} bytes");
             return Err(place(impossible("compressed size", expected, header.compressed)));
@@ -109,7 +144,7 @@ pub(super) fn walk(bytes: &[u8], values: Option<u64>) -> Result<Vec<Header>> {
         if !u64::try_from(header.values).is_ok_and(|values| values <= most) {
             return Err(place(impossible("number of values", format!("0 to {most}"), header.values)));
         }
-        at += reader.position();
+        at += size;
         header.body = at..at + compressed as usize;
         at = header.body.end;
         headers.push(header);

@@ -32,6 +32,11 @@ impl Pool {
         empty(&mut self.views, rows)
     }
 
+    /// Takes back what [`Self::bytes`] gave.
+    pub(super) fn put_bytes(&mut self, bytes: Vec<u8>) {
+        self.bytes.push(bytes);
+    }
+
     /// Takes back what [`Self::words`] gave.
     pub(super) fn put_words(&mut self, words: Vec<u32>) {
         self.words.push(words);

@@ -10,6 +10,7 @@ use super::chunk::guarded;
 use super::file::ParquetFile;
 use super::open::OpenChunk;
 use super::pool::Pool;
+use super::stored::Stored;
 use crate::error::{Error, Result};
 
 /// Bytes of an index, at most: 16 MiB describe more pages than a row group of any use has.
@@ -56,9 +57,9 @@ impl ParquetFile {
         else {
             return Ok(None);
         };
-        let stretch = self.read_chunk(metadata, Vec::new())?;
+        let stretch = self.stored(metadata)?.read()?;
         let (start, bytes) = (stretch.start, stretch.bytes.clone());
-        let open = OpenChunk::new(self, index, row_group, stretch)?;
+        let open = OpenChunk::new(self, index, row_group, Stored::of(&self.source, stretch))?;
         let (mut row, mut pool) = (0, Pool::default());
         while row < row_group.rows {
             let (position, rows) = open.span_of(row)?;
