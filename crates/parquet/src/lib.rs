@@ -89,6 +89,7 @@ pub mod limits;
 pub mod metadata;
 pub mod options;
 mod ordered;
+mod parquet_type;
 mod plan;
 pub mod policy;
 mod pool;

@@ -1,6 +1,8 @@
 //! Options: text and numbers from SQL become types once, here; nothing below sees a sentinel.
 
+mod choices;
 mod docs;
+mod given;
 mod parse;
 mod storage;
 mod table;

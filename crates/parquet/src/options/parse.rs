@@ -2,25 +2,13 @@
 
 use std::collections::HashMap;
 
-use parquet::basic::BrotliLevel;
-
-use super::table::{find, names, Context, Kind, Spec, CODECS, ENCODINGS, JSONL, TABLE};
+use super::choices::{
+    codec, column_compressions, column_encodings, existing, field_ids, kv_metadata, sorted_by, unit,
+};
+use super::given::{check, Checked, Given};
+use super::table::{find, names, Context, Kind, JSONL, TABLE};
 use super::*;
 use crate::error::{any_of, did_you_mean, Error, Result};
-
-/// A value after the checks its kind prescribes.
-#[derive(Debug, Clone)]
-enum Checked {
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Size(u64),
-    Word(&'static str),
-    Text(String),
-    Names(Vec<String>),
-    Pairs(Vec<(String, OptionValue)>),
-    Storage(Storage),
-}
 
 impl Options {
     /// Parses options. Names in any case; an option given twice, unknown or out of range is an error.
@@ -74,76 +62,6 @@ fn unknown(name: &str, context: Context) -> Error {
         None => error.hint(format!("Candidate options: {}", names().collect::<Vec<_>>().join(", "))),
     };
     error
-}
-
-fn check(spec: &'static Spec, value: &OptionValue) -> Result<Checked> {
-    Ok(match spec.kind {
-        Kind::Bool => Checked::Bool(value.as_bool(spec.name)?),
-        Kind::Int(min, max) => Checked::Int(value.as_int(spec.name, min, max)?),
-        Kind::Float(min, max) => {
-            let number = value.as_float(spec.name)?;
-            if !(number > min && number < max) {
-                return Err(Error::option(spec.name, format!("must be between {min} and {max} (exclusive)"))
-                    .found(number));
-            }
-            Checked::Float(number)
-        }
-        Kind::Size => Checked::Size(value.as_size(spec.name)?),
-        Kind::Choice(words) => Checked::Word(choose(spec.name, &value.as_text(spec.name)?, words)?),
-        Kind::Text => Checked::Text(value.as_text(spec.name)?),
-        Kind::Names => Checked::Names(value.as_names(spec.name)?),
-        Kind::Pairs if spec.name == "field_ids" && matches!(value, OptionValue::Text(_)) => {
-            Checked::Text(value.as_text(spec.name)?)
-        }
-        Kind::Storage => Checked::Storage(Storage::parse(value)?),
-        Kind::Pairs => Checked::Pairs(value.as_pairs(spec.name)?),
-        Kind::Obsolete(_) => return Err(Error::internal("an obsolete option has no value")),
-    })
-}
-
-fn choose(name: &str, given: &str, words: &'static [&'static str]) -> Result<&'static str> {
-    let lower = given.trim().to_ascii_lowercase();
-    let word = match (name, lower.as_str()) {
-        ("parquet_version", "1.0" | "v1" | "parquet_v1") => "1",
-        ("parquet_version", "2.4" | "2.6" | "2_latest" | "2.latest" | "2.0" | "v2" | "parquet_v2") => "2",
-        ("compression_codec" | "column_compression", "none") => "uncompressed",
-        (_, other) => other,
-    };
-    words.iter().find(|candidate| **candidate == word).copied().ok_or_else(|| {
-        let error = Error::option(name, "unknown value")
-            .expected(any_of(words.iter().copied()))
-            .found(format_args!("\"{given}\""));
-        match did_you_mean(word, words.iter().copied()) {
-            Some(candidate) => error.hint(format!("Did you mean: \"{candidate}\"?")),
-            None => error,
-        }
-    })
-}
-
-/// The options that were given, by canonical name.
-struct Given(HashMap<&'static str, Checked>);
-
-macro_rules! getter {
-    ($name:ident, $variant:ident, $type:ty) => {
-        fn $name(&self, option: &str) -> Option<$type> {
-            match self.0.get(option) {
-                Some(Checked::$variant(value)) => Some(value.clone()),
-                _ => None,
-            }
-        }
-    };
-}
-
-impl Given {
-    getter!(bool, Bool, bool);
-    getter!(int, Int, i64);
-    getter!(float, Float, f64);
-    getter!(size, Size, u64);
-    getter!(word, Word, &'static str);
-    getter!(text, Text, String);
-    getter!(names, Names, Vec<String>);
-    getter!(storage, Storage, Storage);
-    getter!(pairs, Pairs, Vec<(String, OptionValue)>);
 }
 
 fn assemble(given: &Given, context: Context, notices: Vec<String>) -> Result<Options> {
@@ -234,159 +152,6 @@ fn check_format(given: &Given, format: Format) -> Result<()> {
                 .expected(any_of(["none", "gzip", "zstd"]))
                 .found(format_args!("\"{other}\"")))
         }
-    }
-}
-
-fn unit(word: &'static str) -> PartitionUnit {
-    match word {
-        "hour" => PartitionUnit::Hour,
-        "day" => PartitionUnit::Day,
-        "week" => PartitionUnit::Week,
-        "month" => PartitionUnit::Month,
-        "year" => PartitionUnit::Year,
-        _ => PartitionUnit::None,
-    }
-}
-
-/// A codec with a level; levels where there are none are refused.
-fn codec(option: &str, word: &str, level: Option<i64>) -> Result<Compression> {
-    let range = |name: &str, min: i64, max: i64| -> Result<Option<u32>> {
-        match level {
-            Some(level) if level < min || level > max => Err(Error::option(
-                "compression_level",
-                format!("{name} compression level must be between {min} and {max}"),
-            )
-            .found(level)),
-            other => Ok(other.map(|level| level as u32)),
-        }
-    };
-    if let (Some(level), "uncompressed" | "snappy" | "lz4_raw" | "lz4") = (level, word) {
-        return Err(Error::option("compression_level", format!("codec {word} has no levels"))
-            .found(level)
-            .hint("Leave the level out, or choose gzip (0 to 9), brotli (0 to 11) or zstd (1 to 22)."));
-    }
-    Ok(match word {
-        "uncompressed" => Compression::UNCOMPRESSED,
-        "snappy" => Compression::SNAPPY,
-        "gzip" => Compression::GZIP(match range("GZIP", 0, 9)? {
-            Some(level) => GzipLevel::try_new(level)?,
-            None => GzipLevel::default(),
-        }),
-        "brotli" => Compression::BROTLI(match range("Brotli", 0, 11)? {
-            Some(level) => BrotliLevel::try_new(level)?,
-            None => BrotliLevel::default(),
-        }),
-        "zstd" => Compression::ZSTD(ZstdLevel::try_new(
-            range("ZSTD", 1, 22)?.unwrap_or(DEFAULT_ZSTD_LEVEL as u32) as i32,
-        )?),
-        "lz4" => Compression::LZ4,
-        "lz4_raw" => Compression::LZ4_RAW,
-        _ => {
-            return Err(Error::option(option, "unknown codec")
-                .expected(any_of(CODECS.iter().copied()))
-                .found(word))
-        }
-    })
-}
-
-fn column_compressions(given: &Given) -> Result<Vec<(String, Compression)>> {
-    const NAME: &str = "column_compression";
-    let pairs = given.pairs(NAME).unwrap_or_default();
-    pairs
-        .into_iter()
-        .map(|(column, value)| {
-            let text = value.as_text(NAME)?;
-            let (word, level) = match text.split_once(':') {
-                Some((word, level)) => (word, Some(OptionValue::from(level).as_int(NAME, 0, 22)?)),
-                None => (text.as_str(), None),
-            };
-            Ok((column, codec(NAME, choose(NAME, word, CODECS)?, level)?))
-        })
-        .collect()
-}
-
-fn column_encodings(given: &Given) -> Result<Vec<(String, ColumnEncoding)>> {
-    const NAME: &str = "column_encoding";
-    let pairs = given.pairs(NAME).unwrap_or_default();
-    pairs
-        .into_iter()
-        .map(|(column, value)| {
-            let text = value.as_text(NAME)?;
-            let text =
-                if text.eq_ignore_ascii_case("rle_dictionary") { "dictionary".to_owned() } else { text };
-            let encoding = match choose(NAME, &text, ENCODINGS)? {
-                "dictionary" => ColumnEncoding::Dictionary,
-                "delta_binary_packed" => ColumnEncoding::DeltaBinaryPacked,
-                "delta_length_byte_array" => ColumnEncoding::DeltaLengthByteArray,
-                "delta_byte_array" => ColumnEncoding::DeltaByteArray,
-                "byte_stream_split" => ColumnEncoding::ByteStreamSplit,
-                _ => ColumnEncoding::Plain,
-            };
-            Ok((column, encoding))
-        })
-        .collect()
-}
-
-fn kv_metadata(given: &Given) -> Result<Vec<(String, String)>> {
-    const NAME: &str = "kv_metadata";
-    let pairs = given.pairs(NAME).unwrap_or_default();
-    pairs
-        .into_iter()
-        .map(|(key, value)| {
-            if key == crate::metadata::QUESTDB_KEY {
-                return Err(Error::option(NAME, "the key \"questdb\" is written by the export itself"));
-            }
-            Ok((key, value.as_text(NAME)?))
-        })
-        .collect()
-}
-
-fn field_ids(given: &Given) -> Result<FieldIds> {
-    const NAME: &str = "field_ids";
-    if let Some(word) = given.text(NAME) {
-        return match word.to_ascii_lowercase().as_str() {
-            "auto" => Ok(FieldIds::Auto),
-            "none" => Ok(FieldIds::None),
-            _ => Err(Error::option(NAME, "unknown value")
-                .expected("'auto', 'none' or a struct such as {'ts': 0}")
-                .found(word)),
-        };
-    }
-    let Some(pairs) = given.pairs(NAME) else { return Ok(FieldIds::Hints) };
-    let ids: Vec<(String, i32)> = pairs
-        .into_iter()
-        .map(|(column, value)| {
-            Ok((column, value.as_int(NAME, i64::from(i32::MIN), i64::from(i32::MAX))? as i32))
-        })
-        .collect::<Result<_>>()?;
-    let mut seen = std::collections::HashSet::new();
-    match ids.iter().find(|(_, id)| !seen.insert(*id)) {
-        Some((column, id)) => Err(Error::option(NAME, format!("id {id} given twice")).in_column(column)),
-        None => Ok(FieldIds::Named(ids)),
-    }
-}
-
-fn sorted_by(name: &str) -> SortedBy {
-    match name.strip_prefix('-') {
-        Some(column) => SortedBy { column: column.trim().to_owned(), descending: true },
-        None => SortedBy { column: name.to_owned(), descending: false },
-    }
-}
-
-fn existing(given: &Given) -> Result<Existing> {
-    let chosen: Vec<(&str, Existing)> = [
-        ("overwrite", Existing::Overwrite),
-        ("overwrite_or_ignore", Existing::OverwriteOrIgnore),
-        ("append", Existing::Append),
-    ]
-    .into_iter()
-    .filter(|(name, _)| given.bool(name) == Some(true))
-    .collect();
-    match chosen.as_slice() {
-        [] => Ok(Existing::Refuse),
-        [(_, existing)] => Ok(*existing),
-        [(first, _), (second, _), ..] => Err(Error::option(first, format!("contradicts \"{second}\""))
-            .hint("Give one of overwrite, overwrite_or_ignore and append.")),
     }
 }
 

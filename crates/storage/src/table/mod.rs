@@ -6,6 +6,7 @@ mod layout;
 mod partition;
 mod remains;
 mod snapshot;
+mod structure;
 #[allow(clippy::module_inception)]
 mod table;
 mod watch;
