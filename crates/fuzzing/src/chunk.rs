@@ -8,8 +8,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_select::concat::concat;
-use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::basic::{
+    BrotliLevel, Compression, ConvertedType, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel,
+};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::schema::types::{SchemaDescriptor, Type};
 use questdb_storage::dataset::ExportFile;
 use questdb_storage::scan::Filter;
 use questdb_storage::source::Files;
@@ -57,8 +60,8 @@ fn load(case: &str) -> Fixture {
     Fixture { files, parquet }
 }
 
-/// Table, partition, row group, column, codec (128 more: what follows is the bloom filter, too), and whether what follows are
-/// patches or the whole chunk: a byte each.
+/// Table, partition, row group, column, codec (128 more: what follows is the bloom filter, too; 64 more: text is called JSON),
+/// and whether what follows are patches or the whole chunk: a byte each.
 pub fn run(bytes: &[u8]) {
     let Some(([table, partition, group, column, codec, whole], rest)) = bytes.split_first_chunk::<6>() else {
         return;
@@ -161,10 +164,37 @@ fn with_chunk(partition: &Partition, group: usize, leaf: usize, chunk: &[u8], co
         .build()
         .unwrap();
     groups[group] = groups[group].clone().into_builder().set_column_metadata(columns).build().unwrap();
-    let metadata = partition.metadata.clone().into_builder().set_row_groups(groups).build();
+    let file = partition.metadata.file_metadata().clone();
+    let file = if codec & 64 == 0 { file } else { with_json(file, leaf) };
+    let metadata = ParquetMetaData::new(file, groups);
     bytes.extend(chunk);
     ParquetMetaDataWriter::new(&mut bytes, &metadata).finish().unwrap();
     bytes
+}
+
+/// The same with JSON for the text at position `leaf`.
+fn with_json(file: FileMetaData, leaf: usize) -> FileMetaData {
+    let schema = file.schema_descr();
+    let root = schema.get_column_root_idx(leaf);
+    let mut fields = schema.root_schema().get_fields().to_vec();
+    let info = fields[root].get_basic_info();
+    if info.converted_type() != ConvertedType::UTF8 {
+        return file;
+    }
+    let json = Type::primitive_type_builder(info.name(), PhysicalType::BYTE_ARRAY)
+        .with_repetition(info.repetition())
+        .with_id(info.has_id().then(|| info.id()))
+        .with_logical_type(Some(LogicalType::Json));
+    fields[root] = Arc::new(json.build().unwrap());
+    let schema = Type::group_type_builder(schema.name()).with_fields(fields).build().unwrap();
+    FileMetaData::new(
+        file.version(),
+        file.num_rows(),
+        file.created_by().map(str::to_owned),
+        file.key_value_metadata().cloned(),
+        Arc::new(SchemaDescriptor::new(Arc::new(schema))),
+        file.column_orders().cloned(),
+    )
 }
 
 /// A `_txn` that says another size of a file: the word's low seven bytes.

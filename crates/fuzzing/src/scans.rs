@@ -8,7 +8,7 @@ use questdb_storage::scan::{CompareOp, Damage, Filter, Literal, ScanPlan, Scanne
 use questdb_storage::source::Files;
 use questdb_storage::table::SnapshotMode;
 use questdb_storage::types::ValueType;
-use questdb_storage::{arrow, Result, Snapshot, Table};
+use questdb_storage::{arrow, Error, Result, Snapshot, Table};
 
 use crate::arrays;
 
@@ -33,7 +33,7 @@ pub fn batches(
     let scanner = Scanner::with_damage(vec![plan], Arc::new(damage))?;
     let mut found = Vec::new();
     for batch in arrow::batches(&scanner, BATCH)? {
-        let batch = batch?;
+        let batch = batch.map_err(decoded)?;
         batch.columns().iter().for_each(|array| arrays::check(array, batch.num_rows()));
         found.push(batch.columns().to_vec());
         if found.len() > MOST_BATCHES {
@@ -41,6 +41,12 @@ pub fn batches(
         }
     }
     Ok(Some(found))
+}
+
+/// Panics when values were found good that make no array: what DuckDB would be given, too.
+fn decoded(error: Error) -> Error {
+    assert!(!error.to_string().contains("cannot build an Arrow array"), "{error}");
+    error
 }
 
 fn rows(batches: &[Vec<ArrayRef>]) -> u64 {

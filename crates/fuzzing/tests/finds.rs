@@ -55,3 +55,20 @@ fn a_bloom_filter_without_bits_is_not_asked_in_a_partition() {
         (target("parquet_chunk").run)(&[&[table, 0, 0, 0, 128, 3], &header[..]].concat());
     }
 }
+
+/// Changes a byte of the STRING column of `pq_all`, whose texts stand one behind the other, their lengths before them.
+fn change_text(codec: u8, at: u8) {
+    (target("parquet_chunk").run)(&[3, 0, 0, 12, codec, 0, at, 0, 0, 1, 0x80]);
+}
+
+#[test]
+fn text_of_a_partition_that_is_called_json_is_refused() {
+    // The decoder checks it only where it is called UTF-8.
+    [62, 104, 107].into_iter().for_each(|at| change_text(64, at));
+}
+
+#[test]
+fn lengths_that_cut_characters_in_two_are_refused() {
+    // The decoder checks all texts as if they were one.
+    (58..68).for_each(|at| change_text(0, at));
+}

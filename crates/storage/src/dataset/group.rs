@@ -21,7 +21,7 @@ use super::file::ColumnKind;
 use super::scan::{FileScan, Piece};
 use crate::error::{Error, Result};
 use crate::format::symbol_table::SymbolTable;
-use crate::parquet::{guarded, GroupColumn};
+use crate::parquet::{check_text, guarded, GroupColumn};
 use crate::scan::IntervalSet;
 use crate::types::ColumnType;
 
@@ -223,6 +223,7 @@ impl Group {
             let column = file.columns.get(*declared).copied().flatten();
             let Some(column) = column.and_then(|index| file.file.columns().get(index)) else { continue };
             let place = |e: Error| e.in_column(&column.name);
+            check_text(array.as_ref()).map_err(place)?;
             let decoded = match &column.kind {
                 kind if kind.is_text() && matches!(array.data_type(), DataType::Dictionary(..)) => {
                     let table = symbol_table(symbols, *declared, array).map_err(place)?;

@@ -10,6 +10,7 @@ use ::parquet::file::reader::{ChunkReader, Length};
 use arrow_array::ArrayRef;
 use bytes::{Buf, Bytes};
 
+use super::text;
 use crate::error::{Error, Result};
 use crate::source::Source;
 
@@ -116,6 +117,7 @@ pub(super) fn decode(
         Ok(arrays)
     };
     let arrays = guarded("column chunk", read)?;
+    arrays.iter().try_for_each(|array| text::check(array.as_ref()))?;
     match arrays.as_slice() {
         [array] if array.len() == rows => Ok(Arc::clone(array)),
         arrays => {

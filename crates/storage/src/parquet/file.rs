@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use ::parquet::basic::ConvertedType;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use arrow_schema::{DataType, Field, Schema};
 
@@ -258,6 +259,11 @@ fn match_columns(metadata: &ParquetMetaData, snapshot: &Snapshot) -> Result<Vec<
             .in_column(&column.name));
         }
         match leaves.get(root).map(Vec::as_slice) {
+            // The decoder makes text of it, too, but checks UTF-8 only where the type is UTF-8.
+            Some([leaf]) if schema.column(*leaf).converted_type() == ConvertedType::JSON => Err(
+                Error::corrupt("Parquet column has another type than the table", column.column_type, "JSON")
+                    .in_column(&column.name),
+            ),
             Some([leaf]) => Ok(Some(FileColumn {
                 root,
                 leaf: *leaf,

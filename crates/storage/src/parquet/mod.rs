@@ -7,7 +7,7 @@
 //!     open     a column chunk (`stored`: its bytes)
 //!       flat     of the usual kind: span by span of its pages → native layout, or views of text
 //!         page, values, rle    a page → levels and values, in memory of a pool that is used again
-//!       chunk    any other: the chunk's bytes → an Arrow array (panics of the decoder become errors)
+//!       chunk    any other: the chunk's bytes → an Arrow array (panics of the decoder become errors), its `text` checked
 //!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
 //!     cache    what one thread has open: one chunk per column, and one span of it
 //!     raw      column chunks as they are, for exports that copy them
@@ -36,6 +36,7 @@ mod raw;
 mod rle;
 mod stored;
 mod symbols;
+mod text;
 mod thrift;
 mod values;
 mod views;
@@ -49,3 +50,4 @@ pub(crate) use page_index::{chunk_bytes, GroupPages, PageIndex};
 pub(crate) use pages::check as check_pages;
 pub(crate) use pruning::{range as quest_range, Known, KnownPages, Range, LARGEST_BLOOM_FILTER};
 pub use raw::{RawChunk, RawGroup};
+pub(crate) use text::check as check_text;
