@@ -7,7 +7,6 @@
 use std::cmp::Ordering;
 
 use ::parquet::basic::Type as Physical;
-use ::parquet::bloom_filter::Sbbf;
 use ::parquet::data_type::AsBytes;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::statistics::Statistics;
@@ -15,7 +14,7 @@ use arrow_schema::DataType;
 
 use super::file::{ColumnKind, ExportFile, FileColumn};
 use super::leaf::Convert;
-use crate::parquet::{guarded, quest_range, Range, Stretch, LARGEST_BLOOM_FILTER};
+use crate::parquet::{bloom_filter, quest_range, Range};
 use crate::scan::{CompareOp, Filter, Literal};
 use crate::types::{ColumnType, ValueType};
 
@@ -139,7 +138,8 @@ impl GroupColumn<'_> {
         }
         let forms: Option<Vec<Vec<u8>>> = values.iter().map(|value| self.plain_form(value)).collect();
         let Some(forms) = forms else { return true };
-        self.bloom_filter().is_none_or(|filter| forms.iter().any(|bytes| filter.check(bytes.as_slice())))
+        let filter = bloom_filter(self.file.source.as_ref(), self.chunk);
+        filter.is_none_or(|filter| forms.iter().any(|bytes| filter.check(bytes.as_slice())))
     }
 
     /// A constant in the column's PLAIN encoding. Floats are left out: 0 and −0 are equal.
@@ -175,23 +175,6 @@ impl GroupColumn<'_> {
             (Physical::FIXED_LEN_BYTE_ARRAY, Literal::UInt(v)) => Some(v.to_be_bytes().to_vec()),
             _ => None,
         }
-    }
-
-    /// One that cannot be read is as good as none.
-    fn bloom_filter(&self) -> Option<Sbbf> {
-        let start = u64::try_from(self.chunk.bloom_filter_offset()?).ok()?;
-        let source = self.file.source.as_ref();
-        let len = match self.chunk.bloom_filter_length() {
-            Some(len) => u64::try_from(len).ok()?,
-            None => source.len().saturating_sub(start).min(LARGEST_BLOOM_FILTER),
-        };
-        if len > LARGEST_BLOOM_FILTER {
-            return None;
-        }
-        let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
-        let filter = guarded("bloom filter", || Sbbf::read_from_column_chunk(self.chunk, &stretch)).ok()?;
-        // One without bits cannot be asked.
-        filter.filter(|filter| filter.num_blocks() > 0)
     }
 }
 

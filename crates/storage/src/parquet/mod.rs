@@ -48,6 +48,6 @@ pub use file::{ParquetFile, RowGroup};
 pub(crate) use footer::{noted_columns, read as read_footer};
 pub(crate) use page_index::{chunk_bytes, GroupPages, PageIndex};
 pub(crate) use pages::check as check_pages;
-pub(crate) use pruning::{range as quest_range, Known, KnownPages, Range, LARGEST_BLOOM_FILTER};
+pub(crate) use pruning::{bloom_filter, range as quest_range, Known, KnownPages, Range};
 pub use raw::{RawChunk, RawGroup};
 pub(crate) use text::check as check_text;

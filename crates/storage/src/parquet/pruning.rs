@@ -16,10 +16,11 @@ use super::file::ParquetFile;
 use super::footer;
 use super::page_index::PageIndex;
 use crate::error::Result;
+use crate::source::Source;
 use crate::types::ColumnType;
 
 /// A bloom filter larger than this is not worth reading.
-pub(crate) const LARGEST_BLOOM_FILTER: u64 = 32 << 20;
+const LARGEST_BLOOM_FILTER: u64 = 32 << 20;
 
 /// Smallest and largest value of a column chunk.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,23 +95,10 @@ impl ParquetFile {
         chunk.column_descr().max_def_level() == 1 && footer::is_of_server(self.metadata.metadata())
     }
 
-    /// The bloom filter of a column chunk. One that cannot be read is as good as none.
+    /// The bloom filter of a column chunk.
     pub(crate) fn bloom_filter(&self, index: usize, group: usize) -> Option<Sbbf> {
         let (chunk, _) = self.chunk_of(index, group)?;
-        let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
-        let source = self.source();
-        // Without a length the filter ends anywhere before the footer.
-        let len = match chunk.bloom_filter_length() {
-            Some(len) => u64::try_from(len).ok()?,
-            None => source.len().saturating_sub(start).min(LARGEST_BLOOM_FILTER),
-        };
-        if len > LARGEST_BLOOM_FILTER {
-            return None;
-        }
-        let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
-        let filter = guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok()?;
-        // One without bits cannot be asked.
-        filter.filter(|filter| filter.num_blocks() > 0)
+        bloom_filter(self.source(), chunk)
     }
 
     fn chunk_of(&self, index: usize, group: usize) -> Option<(&ColumnChunkMetaData, ColumnType)> {
@@ -118,6 +106,23 @@ impl ParquetFile {
         let group = self.groups().get(group)?;
         Some((self.chunk(column, group.index)?, column.column_type))
     }
+}
+
+/// The bloom filter of a column chunk. One that cannot be read is as good as none.
+pub(crate) fn bloom_filter(source: &dyn Source, chunk: &ColumnChunkMetaData) -> Option<Sbbf> {
+    let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
+    // Without a length the filter ends anywhere before the footer.
+    let len = match chunk.bloom_filter_length() {
+        Some(len) => u64::try_from(len).ok()?,
+        None => source.len().saturating_sub(start).min(LARGEST_BLOOM_FILTER),
+    };
+    if len > LARGEST_BLOOM_FILTER {
+        return None;
+    }
+    let stretch = Stretch::read(source, start, len, Vec::new()).ok()?;
+    let filter = guarded("bloom filter", || Sbbf::read_from_column_chunk(chunk, &stretch)).ok()?;
+    // One without bits cannot be asked.
+    filter.filter(|filter| filter.num_blocks() > 0)
 }
 
 /// What is known of the values of a column chunk, or of one of its pages.
