@@ -70,7 +70,7 @@ fn signature() -> SignatureBuilder {
                      filter_pushdown: leaves out files, row groups and pages that the filter excludes (default true). \
                      bloom_filter_pushdown: looks constants up in bloom filters (default true). \
                      local_time_as_utc: timestamps without a time zone are of UTC. max_block_size: rows that are \
-                     decoded at once (default 65536).",
+                     decoded at once (default 16384).",
                 )
                 .add_example("A table", "FROM read_partitions('db/trades~12') WHERE ts >= '2024-01-03'")
                 .add_example("By name", "FROM read_partitions('db', table_name := 'trades')")

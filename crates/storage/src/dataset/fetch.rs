@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ::parquet::basic::Compression;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::reader::{ChunkReader, Length};
@@ -12,7 +13,7 @@ use bytes::{Buf, Bytes};
 use super::file::FileColumn;
 use super::scan::Piece;
 use crate::error::{Error, Result};
-use crate::parquet::{check_pages, chunk_bytes, GroupPages, PageIndex, Stretch};
+use crate::parquet::{check_pages, chunk_bytes, GroupPages, PageHeader, PageIndex, Pages, Stretch};
 use crate::scan::IntervalSet;
 use crate::source::Source;
 
@@ -23,21 +24,40 @@ const LEAST_REPETITION: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) chunks: Chunks,
-    /// The memory of each column chunk.
-    pub(super) parts: Vec<Bytes>,
+    /// What was read of each column.
+    pub(super) columns: Vec<FetchedColumn>,
     /// Roots of text columns whose values repeat.
     pub(super) dictionaries: Vec<usize>,
     /// Where the pages are, unless all of them were read.
     pub(super) pages: Option<GroupPages>,
 }
 
-/// Reads the columns `roots` of a row group of `rows` rows: pages that hold rows of `selection`, or all.
+/// What was read of a column.
+#[derive(Debug, Default)]
+pub(super) struct FetchedColumn {
+    /// The memory of its chunks.
+    pub(super) parts: Vec<Bytes>,
+    /// The pages of a column of one flat chunk.
+    pub(super) flat: Option<FlatPages>,
+}
+
+/// Pages of a chunk.
+#[derive(Debug)]
+pub(super) struct FlatPages {
+    pub(super) leaf: usize,
+    pub(super) bytes: Bytes,
+    pub(super) headers: Vec<PageHeader>,
+    /// Rows of the data pages that were read, counted from the start of the row group.
+    pub(super) rows: Vec<Range<u64>>,
+}
+
+/// Reads `columns` of a row group of `rows` rows: pages that hold rows of `selection`, or all.
 ///
 /// # Errors
 /// Chunks outside the file, pages that cannot be. With a selection also pages that are not what their index says.
 pub(super) fn fetch(
     piece: &Piece,
-    roots: &[usize],
+    columns: &[&FileColumn],
     rows: u64,
     selection: Option<&IntervalSet>,
     buffers: &mut Vec<Vec<u8>>,
@@ -46,16 +66,20 @@ pub(super) fn fetch(
     let metadata = file.reader.metadata();
     let absent = || Error::corrupt("row group lacks column chunks", "one for each column", "fewer");
     let group = metadata.row_groups().get(piece.group).ok_or_else(absent)?;
-    let (mut parts, mut stretches, mut dictionaries) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut read_columns, mut stretches, mut dictionaries) = (Vec::new(), Vec::new(), Vec::new());
     let mut pages = GroupPages::default();
-    for root in roots {
-        let Some(column) = file.columns().iter().find(|column| column.root == *root) else { continue };
+    for column in columns {
+        let mut read_column = FetchedColumn::default();
         for leaf in column.leaves.clone() {
             let chunk = group.columns().get(leaf).ok_or_else(absent)?;
             let place = |e: Error| e.in_column(&column.name);
             if let Some(other) = chunk.file_path().filter(|other| !other.is_empty()) {
                 let error = Error::unsupported(format!("column chunk is in another file, \"{other}\""));
                 return Err(place(error).hint("Read that file instead."));
+            }
+            if chunk.compression() == Compression::LZO {
+                let hint = "Write the file again with another codec, such as snappy, zstd or lz4_raw.";
+                return Err(place(Error::unsupported("Parquet codec LZO is not supported")).hint(hint));
             }
             let leaves = file.reader.parquet_schema().columns();
             let flat = leaves.get(leaf).is_some_and(|leaf| leaf.max_rep_level() == 0);
@@ -66,22 +90,23 @@ pub(super) fn fetch(
                 (Some(index), Some(selection)) => part.pages(index, selection, buffer, &mut stretches),
                 _ => part.whole(buffer, &mut stretches),
             };
-            let (bytes, entries) = read.map_err(place)?;
+            let ReadPart { bytes, pages: found, rows: of_pages } = read.map_err(place)?;
+            let entries = found.dictionary;
             let repeats = entries.is_some_and(|entries| entries.saturating_mul(LEAST_REPETITION) <= rows);
-            if repeats && is_text(column, flat) {
-                dictionaries.push(*root);
+            if repeats && flat && column.kind.is_text() {
+                dictionaries.push(column.root);
             }
-            parts.push(bytes);
+            read_column.parts.push(bytes.clone());
+            if flat && column.leaves.len() == 1 {
+                read_column.flat = Some(FlatPages { leaf, bytes, headers: found.headers, rows: of_pages });
+            }
             pages.set(leaf, index);
         }
+        read_columns.push(read_column);
     }
     stretches.sort_by_key(|part: &Stretch| part.start);
     let chunks = Chunks { parts: stretches.into(), len: file.source.len() };
-    Ok(Fetched { chunks, parts, dictionaries, pages: selection.map(|_| pages) })
-}
-
-fn is_text(column: &FileColumn, flat: bool) -> bool {
-    flat && column.kind.is_text()
+    Ok(Fetched { chunks, columns: read_columns, dictionaries, pages: selection.map(|_| pages) })
 }
 
 /// One column chunk.
@@ -93,16 +118,27 @@ struct Part<'a> {
     flat: bool,
 }
 
+/// Pages of a chunk, one behind the other.
+struct ReadPart {
+    bytes: Bytes,
+    pages: Pages,
+    /// Rows of the data pages, counted from the start of the row group; of pages side by side together.
+    rows: Vec<Range<u64>>,
+}
+
 impl Part<'_> {
-    /// The chunk, and the entries of its dictionary if all values are in it.
-    fn whole(&self, buffer: Vec<u8>, stretches: &mut Vec<Stretch>) -> Result<(Bytes, Option<u64>)> {
+    fn whole(&self, buffer: Vec<u8>, stretches: &mut Vec<Stretch>) -> Result<ReadPart> {
         let place = chunk_bytes(self.chunk);
         let stretch = Stretch::read(self.source, place.start, place.end - place.start, buffer)?;
         let values = self.flat.then_some(self.rows);
-        let pages = check_pages(&stretch.bytes, values).map_err(|e| e.shift_offset(place.start))?;
+        let pages = check_pages(&stretch.bytes, values).map_err(|e| {
+            e.shift_offset(place.start)
+                .hint("It is damaged, or the column is encrypted, which cannot be read.")
+        })?;
         let bytes = stretch.bytes.clone();
         stretches.push(stretch);
-        Ok((bytes, pages.dictionary))
+        let rows = std::iter::once(0..self.rows).collect();
+        Ok(ReadPart { bytes, pages, rows })
     }
 
     /// The dictionary, and the pages with rows of `selection`, one behind the other in memory.
@@ -112,7 +148,7 @@ impl Part<'_> {
         selection: &IntervalSet,
         mut buffer: Vec<u8>,
         stretches: &mut Vec<Stretch>,
-    ) -> Result<(Bytes, Option<u64>)> {
+    ) -> Result<ReadPart> {
         let start = chunk_bytes(self.chunk).start;
         let first = index.pages().first().map_or(start, |(bytes, _)| bytes.start);
         let dictionary = Some(start..first).filter(|range| !range.is_empty());
@@ -167,7 +203,8 @@ impl Part<'_> {
                 "others",
             ));
         }
-        Ok((bytes, pages.dictionary))
+        let rows = needed.into_iter().map(|(_, rows)| rows.clone()).collect();
+        Ok(ReadPart { bytes, pages, rows })
     }
 }
 

@@ -13,12 +13,14 @@
 //!   selection   the rows of a row group that the pages' bounds leave
 //!   reader      one thread: a row group in blocks, a block in chunks
 //!   group       a row group at work
+//!   column      one column of it: decoded in blocks
 //!   fetch       its column chunks, or the pages of them that are needed, checked
 //! ```
 //!
 //! A column of QuestDB's takes the way of Parquet partitions ([`crate::parquet`]): the native layout and its decoders.
 //! Every other column is an Arrow array, which the caller takes as it is.
 
+mod column;
 mod convert;
 mod discover;
 mod fetch;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 
-use super::group::{BlockColumn, Group, KnownSymbols};
+use super::column::{Kept, Values as Decoded};
+use super::group::Group;
 use super::scan::{FileScan, OpenFile};
 use super::FoundFile;
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ pub struct FileReader {
     scan: Arc<FileScan>,
     group: Option<Group>,
     scratch: Scratch,
-    symbols: Vec<Option<KnownSymbols>>,
+    kept: Vec<Kept>,
     /// Memory of column chunks that are done with.
     buffers: Vec<Vec<u8>>,
 }
@@ -26,9 +27,8 @@ pub struct FileReader {
 pub struct FileChunk {
     file: Arc<OpenFile>,
     batch: u64,
-    /// First row in the file, and in the block.
+    /// First row in the file.
     first_row: u64,
-    start: usize,
     rows: usize,
 }
 
@@ -77,7 +77,7 @@ impl FileReader {
             scan: Arc::clone(scan),
             group: None,
             scratch: Scratch::default(),
-            symbols: Vec::new(),
+            kept: Vec::new(),
             buffers: Vec::new(),
         }
     }
@@ -95,19 +95,12 @@ impl FileReader {
                     }
                 }
             };
-            if let Some(stretch) = group.next_rows(max_rows) {
-                return Ok(Some(FileChunk {
-                    file: Arc::clone(&group.piece.file),
-                    batch: group.piece.batch,
-                    first_row: stretch.first_row,
-                    start: stretch.start,
-                    rows: stretch.rows,
-                }));
+            if let Some((first_row, rows)) = group.next_rows(max_rows, &mut self.kept)? {
+                let (file, batch) = (Arc::clone(&group.piece.file), group.piece.batch);
+                return Ok(Some(FileChunk { file, batch, first_row, rows }));
             }
-            if !group.is_done() {
-                group.next_block(&mut self.symbols)?;
-            } else if let Some(group) = self.group.take() {
-                self.buffers = group.into_buffers();
+            if let Some(group) = self.group.take() {
+                self.buffers = group.into_buffers(&mut self.kept);
             }
         }
     }
@@ -119,15 +112,15 @@ impl FileReader {
 
     /// The values of the declared column `column` in `chunk`, which must be the last one.
     pub fn values(&self, chunk: &FileChunk, column: usize) -> Result<Values> {
-        match self.column(column) {
-            Some(BlockColumn::Quest(column_type, _)) => {
+        match self.group.as_ref().and_then(|group| group.values(column)) {
+            Some((Decoded::Quest(column_type, _), _)) => {
                 let value_type = column_type.value_type(self.scan.options.raw_types);
                 Ok(Values::Sink(value_type.unwrap_or(ValueType::Blob)))
             }
-            Some(BlockColumn::Plain(array)) if chunk.start.saturating_add(chunk.rows) <= array.len() => {
-                Ok(Values::Array(array.slice(chunk.start, chunk.rows)))
+            Some((Decoded::Plain(array), at)) if at.saturating_add(chunk.rows) <= array.len() => {
+                Ok(Values::Array(array.slice(at, chunk.rows)))
             }
-            Some(BlockColumn::Plain(_)) => Err(Error::invalid_input("chunk is not that of the block")),
+            Some((Decoded::Plain(_), _)) => Err(Error::invalid_input("chunk is not the last one")),
             None if self.scan.needed().contains(&column) => Ok(Values::Missing),
             None => Err(Error::invalid_input(format!("scan does not read column {column}"))),
         }
@@ -136,16 +129,12 @@ impl FileReader {
     /// Appends the declared column `column` of `chunk`, which must be the last one, to `sink`.
     pub fn read<S: ColumnSink>(&mut self, chunk: &FileChunk, column: usize, sink: &mut S) -> Result<()> {
         let Self { group, scan, scratch, .. } = self;
-        let block = group.as_ref().and_then(|group| group.column(column));
-        let Some(BlockColumn::Quest(column_type, values)) = block else {
+        let values = group.as_ref().and_then(|group| group.values(column));
+        let Some((Decoded::Quest(column_type, values), at)) = values else {
             return Err(Error::invalid_input(format!("column {column} is not for a sink")));
         };
-        let rows = Rows::Range { start: chunk.start as u64, len: chunk.rows };
+        let rows = Rows::Range { start: at as u64, len: chunk.rows };
         let name = scan.declared(column).map(|column| column.name.as_str()).unwrap_or_default();
         values.read(*column_type, scan.options.raw_types, rows, scratch, sink).map_err(|e| e.in_column(name))
-    }
-
-    fn column(&self, column: usize) -> Option<&BlockColumn> {
-        self.group.as_ref()?.column(column)
     }
 }

@@ -95,6 +95,13 @@ pub(super) struct OpenFile {
     pub(super) columns: Vec<Option<usize>>,
 }
 
+impl OpenFile {
+    /// The file's column for a declared one that is needed.
+    pub(super) fn column(&self, declared: usize) -> Option<&FileColumn> {
+        self.file.columns().get(self.columns.get(declared).copied().flatten()?)
+    }
+}
+
 /// A row group for one thread.
 #[derive(Debug)]
 pub(super) struct Piece {

@@ -1,5 +1,5 @@
-//! Decodes the column chunks that a server writes by default straight into the native layout: PLAIN numbers, dictionaries of
-//! symbols and texts, uncompressed or LZ4. Everything else goes through the crate `parquet` and Arrow ([`super::chunk`]).
+//! Decodes the column chunks that a server or `questdb_export` writes by default straight into the native layout: PLAIN numbers,
+//! dictionaries of symbols and texts, texts behind their lengths; uncompressed or LZ4. Everything else goes through the crate `parquet` and Arrow ([`super::chunk`]).
 //!
 //! A chunk is decoded in spans of some pages, when their rows are asked for: pages without such rows are not even decompressed.
 
@@ -13,6 +13,7 @@ use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::column::GroupColumn;
+use super::delta::delta_length_views;
 use super::page::{self, Codec, DataPage};
 use super::pages::{Header, DATA, DATA_V2, DICTIONARY};
 use super::pool::Pool;
@@ -28,6 +29,7 @@ use crate::types::{ColumnSource, ColumnType, Storage, TimeUnit, NULL_KEY};
 /// Parquet's numbers of the encodings.
 const PLAIN: i64 = 0;
 const PLAIN_DICTIONARY: i64 = 2;
+const DELTA_LENGTH: i64 = 6;
 const RLE_DICTIONARY: i64 = 8;
 
 /// Pages are taken together until they have so many rows.
@@ -35,7 +37,7 @@ const SPAN_ROWS: u64 = 8192;
 
 /// A column chunk that is decoded here.
 #[derive(Debug)]
-pub(super) struct FlatChunk {
+pub(crate) struct FlatChunk {
     chunk: Stored,
     codec: Codec,
     optional: bool,
@@ -77,16 +79,16 @@ enum Dictionary {
 
 /// What of a chunk was decoded.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    pub(super) column: GroupColumn,
+pub(crate) struct Decoded {
+    pub(crate) column: GroupColumn,
     /// Memory that the column lies in: it can be used again when the column is gone.
-    pub(super) memory: Vec<Buffer>,
+    pub(crate) memory: Vec<Buffer>,
 }
 
 impl FlatChunk {
     /// Opens a chunk: decodes its dictionary. `None` for one that is not of the usual kind. `data_type` is what Arrow
-    /// would make of it, `symbols` the table of a SYMBOL column.
-    pub(super) fn open(
+    /// would make of it, `symbols` the table of a SYMBOL column, if there is one.
+    pub(crate) fn open(
         column_type: ColumnType,
         data_type: &DataType,
         chunk: &ColumnChunkMetaData,
@@ -108,6 +110,7 @@ impl FlatChunk {
             (DICTIONARY, PLAIN | PLAIN_DICTIONARY) => position == 0,
             (DATA | DATA_V2, PLAIN_DICTIONARY | RLE_DICTIONARY) => page::is_known(header),
             (DATA | DATA_V2, PLAIN) => layout != Layout::Symbols && page::is_known(header),
+            (DATA | DATA_V2, DELTA_LENGTH) => layout == Layout::Texts && page::is_known(header),
             _ => false,
         };
         if !pages.iter().enumerate().all(known) {
@@ -120,13 +123,13 @@ impl FlatChunk {
     }
 
     /// The position of the span that has row `row` of the row group, and its rows.
-    pub(super) fn span_of(&self, row: u64) -> Option<(usize, Range<u64>)> {
+    pub(crate) fn span_of(&self, row: u64) -> Option<(usize, Range<u64>)> {
         let position = self.spans.partition_point(|span| span.rows.end <= row);
         self.spans.get(position).map(|span| (position, span.rows.clone()))
     }
 
     /// Decodes the span at `position`. `ascending` says that this is the designated timestamp.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &self,
         position: usize,
         ascending: bool,
@@ -276,13 +279,22 @@ impl FlatChunk {
                     None => valid.append_n(page.rows, true),
                 }
             }
-            if header.encoding == PLAIN {
+            if matches!(header.encoding, PLAIN | DELTA_LENGTH) {
                 let number = u32::try_from(buffers.len()).unwrap_or(u32::MAX);
+                let stored_views = |count: usize, pool: &mut Pool, views: &mut Vec<u128>| {
+                    if header.encoding == PLAIN {
+                        return text_views(page.values(), count, number, views);
+                    }
+                    let mut lengths = pool.words(count);
+                    let found = delta_length_views(page.values(), count, number, &mut lengths, views);
+                    pool.put_words(lengths);
+                    found
+                };
                 match page.levels.as_deref() {
-                    None => text_views(page.values(), page.rows, number, &mut views)?,
+                    None => stored_views(page.rows, pool, &mut views)?,
                     levels => {
                         let mut stored = pool.views(page.present());
-                        text_views(page.values(), page.present(), number, &mut stored)?;
+                        stored_views(page.present(), pool, &mut stored)?;
                         views.resize(start + page.rows, 0);
                         let slots = views.get_mut(start..).unwrap_or_default();
                         spread(slots, levels, 0, stored.iter().copied());
@@ -308,7 +320,7 @@ impl FlatChunk {
         let views = ScalarBuffer::from(views);
         memory.push(views.inner().clone());
         let nulls = valid.map(|mut valid| NullBuffer::new(valid.finish()));
-        let in_order = span.pages.iter().all(|page| page.encoding == PLAIN);
+        let in_order = span.pages.iter().all(|page| matches!(page.encoding, PLAIN | DELTA_LENGTH));
         Ok(Decoded { column: GroupColumn::Views(Views::from_parts(views, buffers, nulls, in_order)), memory })
     }
 }
@@ -367,9 +379,9 @@ fn dictionary(
     };
     Ok(match (layout, bytes) {
         (Layout::Symbols, bytes) => {
-            let table =
-                symbols.ok_or_else(|| Error::invalid_input("symbol column was opened without its table"))?;
             let texts = symbol_texts(bytes.as_deref().unwrap_or_default(), values)?;
+            // Without a table around the file, the dictionary is the table.
+            let table = symbols.unwrap_or_else(|| Arc::new(SymbolTable::from_values(texts.iter().copied())));
             let keys = SymbolKeys::new(&texts, &table);
             Dictionary::Symbols(table, keys)
         }

@@ -48,6 +48,9 @@ pub(crate) fn read(source: &dyn Source, end: &str) -> Result<ParquetMetaData> {
     }
     let mut head = [0; 4];
     source.read_into(0, &mut head)?;
+    if &head == ENCRYPTED_MAGIC {
+        return Err(encrypted(source));
+    }
     if &head != MAGIC {
         let found = format!("{:?}", String::from_utf8_lossy(&head));
         return Err(damaged("not a Parquet file", "\"PAR1\" at its start".to_owned(), found, 0));
@@ -57,7 +60,7 @@ pub(crate) fn read(source: &dyn Source, end: &str) -> Result<ParquetMetaData> {
     let (length, magic) =
         tail.split_first_chunk::<4>().map_or((0, [].as_slice()), |(l, m)| (u32::from_le_bytes(*l), m));
     if magic == ENCRYPTED_MAGIC {
-        return Err(Error::unsupported("Parquet file is encrypted").in_file(source.path()));
+        return Err(encrypted(source));
     }
     if magic != MAGIC {
         let expected = format!("\"PAR1\" before byte {size}, which is {end}");
@@ -80,6 +83,11 @@ pub(crate) fn read(source: &dyn Source, end: &str) -> Result<ParquetMetaData> {
     nesting::check(&bytes).map_err(|e| e.at(start).in_file(source.path()))?;
     guarded("footer", || ParquetMetaDataReader::decode_metadata(&bytes))
         .map_err(|e| e.at(start).in_file(source.path()))
+}
+
+fn encrypted(source: &dyn Source) -> Error {
+    let hint = "DuckDB's read_parquet reads such files with the parameter encryption_config.";
+    Error::unsupported("Parquet file is encrypted").in_file(source.path()).hint(hint)
 }
 
 /// Whether a server wrote the file.
@@ -136,6 +144,7 @@ mod tests {
         assert!(error_of(file(&[0; 16], 17, b"PAR1")).contains("impossible length"));
         assert!(error_of(file(&[0; 16], u32::MAX, b"PAR1")).contains("impossible length"));
         assert!(error_of(file(&[0; 16], 16, b"PARE")).contains("encrypted"));
+        assert!(error_of([b"PARE", &[0; 16][..], b"PARE"].concat()).contains("encrypted"));
         assert!(error_of(file(&[0; 16], 16, b"PAR1")).contains("footer"));
     }
 

@@ -6,7 +6,7 @@
 //!     pages    headers of a column chunk's pages, checked before anything is decoded
 //!     open     a column chunk (`stored`: its bytes)
 //!       flat     of the usual kind: span by span of its pages → native layout, or views of text
-//!         page, values, rle    a page → levels and values, in memory of a pool that is used again
+//!         page, values, delta, rle    a page → levels and values, in memory of a pool that is used again
 //!       chunk    any other: the chunk's bytes → an Arrow array (panics of the decoder become errors), its `text` checked
 //!       column   an Arrow array → native layout, or views of text → a `ColumnSink`
 //!     cache    what one thread has open: one chunk per column, and one span of it
@@ -21,6 +21,7 @@ mod arrays;
 mod cache;
 mod chunk;
 mod column;
+mod delta;
 mod file;
 mod flat;
 mod footer;
@@ -45,9 +46,12 @@ pub(crate) use cache::GroupCache;
 pub(crate) use chunk::{guarded, Stretch};
 pub(crate) use column::{fits, wanted_type, GroupColumn};
 pub use file::{ParquetFile, RowGroup};
+pub(crate) use flat::{Decoded, FlatChunk};
 pub(crate) use footer::{noted_columns, read as read_footer};
 pub(crate) use page_index::{chunk_bytes, GroupPages, PageIndex};
-pub(crate) use pages::check as check_pages;
+pub(crate) use pages::{check as check_pages, Header as PageHeader, Pages};
+pub(crate) use pool::Pool;
 pub(crate) use pruning::{bloom_filter, range as quest_range, Known, KnownPages, Range};
 pub use raw::{RawChunk, RawGroup};
+pub(crate) use stored::Stored;
 pub(crate) use text::check as check_text;

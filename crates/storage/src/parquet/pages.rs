@@ -31,7 +31,7 @@ pub(super) const DATA_V2: i64 = 3;
 
 /// What a page header says.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// [`DATA`], [`DICTIONARY`] or [`DATA_V2`].
     pub(super) kind: i64,
     pub(super) uncompressed: i64,
@@ -60,6 +60,8 @@ pub(crate) struct Pages {
     pub(crate) dictionary: Option<u64>,
     /// Each page.
     pub(crate) places: Vec<PagePlace>,
+    /// Their headers.
+    pub(crate) headers: Vec<Header>,
 }
 
 /// What its header says of a page.
@@ -85,7 +87,7 @@ pub(crate) fn check(bytes: &[u8], values: Option<u64>) -> Result<Pages> {
     let mut others = headers.iter().filter(|header| header.kind != DICTIONARY);
     let all_in_dictionary = others.all(|header| DICTIONARY_ENCODINGS.contains(&header.encoding));
     let entries = places.iter().rev().find(|place| place.dictionary).map(|place| place.values);
-    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary), places })
+    Ok(Pages { dictionary: entries.filter(|_| all_in_dictionary), places, headers })
 }
 
 /// The headers of the pages of a chunk whose bytes are `bytes`, and which holds `values` values (`None` for nested ones).

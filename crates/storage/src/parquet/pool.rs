@@ -48,7 +48,7 @@ impl Pool {
     }
 
     /// Takes back memory of any kind; what somebody still refers to is left to them.
-    pub(super) fn put(&mut self, memory: Buffer) {
+    pub(crate) fn put(&mut self, memory: Buffer) {
         let memory = match memory.into_vec::<u8>() {
             Ok(bytes) => return self.bytes.push(bytes),
             Err(other) => other,

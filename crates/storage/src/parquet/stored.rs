@@ -12,7 +12,7 @@ const SMALL: u64 = 32 << 10;
 
 /// A stretch of a file, of which only a small one is in memory.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     source: Arc<dyn Source>,
     start: u64,
     len: usize,
@@ -28,7 +28,7 @@ impl Stored {
     }
 
     /// Bytes that were read.
-    pub(super) fn of(source: &Arc<dyn Source>, stretch: Stretch) -> Self {
+    pub(crate) fn of(source: &Arc<dyn Source>, stretch: Stretch) -> Self {
         let (start, len) = (stretch.start, stretch.bytes.len());
         Self { source: Arc::clone(source), start, len, read: Some(stretch) }
     }

@@ -11,6 +11,7 @@ use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use questdb_storage::arrow::ArrowSink;
 use questdb_storage::dataset::{
     ColumnKind, DataColumn, ExportFile, FileReader, FileScan, FoundFile, ReadOptions, ScanColumn, Values,
 };
@@ -121,7 +122,12 @@ fn values(scan: &Arc<FileScan>, kind: &ColumnKind) -> std::result::Result<ArrayR
     while let Some(chunk) = reader.next_chunk(2048).map_err(|e| e.to_string())? {
         match reader.values(&chunk, 0).map_err(|e| e.to_string())? {
             Values::Array(array) => parts.push(array),
-            _ => panic!("no array"),
+            Values::Sink(value_type) => {
+                let mut sink = ArrowSink::new(value_type);
+                reader.read(&chunk, 0, &mut sink).map_err(|e| e.to_string())?;
+                parts.push(sink.finish().map_err(|e| e.to_string())?);
+            }
+            Values::Missing => panic!("no values"),
         }
     }
     if let ColumnKind::Plain(plain) = kind {

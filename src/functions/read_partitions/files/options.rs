@@ -7,7 +7,7 @@ use crate::duckdb::arguments::{named, Arguments};
 use crate::duckdb::errors::binder;
 
 /// Rows that are decoded at once, unless said otherwise.
-const BLOCK_ROWS: i64 = 65_536;
+const BLOCK_ROWS: i64 = 16_384;
 
 /// Arguments about files, as given.
 #[derive(Debug, Clone, Copy)]
