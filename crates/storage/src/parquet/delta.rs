@@ -7,7 +7,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::types::{self, INLINE};
+use crate::types::INLINE;
 
 /// Reads numbers of variable length.
 struct Numbers<'a>(&'a [u8]);
@@ -37,10 +37,11 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// Appends views of the `count` texts in `bytes`, which will be buffer `number`.
+/// Appends views of the texts in `bytes`, which will be buffer `number`: one for each level of 1, and 0 for each other; without
+/// levels there are `count` of them.
 pub(super) fn delta_length_views(
     bytes: &[u8],
-    count: usize,
+    (count, levels): (usize, Option<&[u32]>),
     number: u32,
     lengths: &mut Vec<u32>,
     views: &mut Vec<u128>,
@@ -53,28 +54,38 @@ pub(super) fn delta_length_views(
     if total > texts.len() as u64 {
         return Err(malformed(format_args!("texts of {total} bytes in {}", texts.len())));
     }
-    let texts = texts.get(..total as usize).unwrap_or_default();
+    let all = texts.get(..total as usize).unwrap_or_default();
     // All at once; what remains to be seen is that no letter lies in two texts.
-    let ascii = texts.is_ascii();
-    if !ascii && simdutf8::basic::from_utf8(texts).is_err() {
+    let ascii = all.is_ascii();
+    if !ascii && simdutf8::basic::from_utf8(all).is_err() {
         return Err(not_utf8());
     }
-    views.reserve(count);
     let (mut at, mut torn) = (0usize, false);
     let number = u128::from(number) << 64;
-    for len in lengths.iter() {
-        let end = at + *len as usize;
-        let text = texts.get(at..end).unwrap_or_default();
-        torn |= !ascii && text.first().is_some_and(|byte| byte & 0xc0 == 0x80);
-        views.push(if text.len() <= INLINE {
-            let [low, high] = types::inline(text);
-            u128::from(low) | u128::from(high) << 64
+    let view = |len: &u32| {
+        let len = *len as usize;
+        let behind = texts.get(at..).unwrap_or_default();
+        // Sixteen bytes from its start on, whatever is behind the text.
+        let word = match behind.first_chunk::<16>() {
+            Some(word) => u128::from_le_bytes(*word),
+            None => behind.iter().rev().fold(0, |word, byte| word << 8 | u128::from(*byte)),
+        };
+        torn |= !ascii && len > 0 && word & 0xc0 == 0x80;
+        let start = (first + at) as u32;
+        at += len;
+        if len <= INLINE {
+            len as u128 | (word & ((1u128 << (8 * len)) - 1)) << 32
         } else {
-            let prefix = text.first_chunk::<4>().map_or(0, |prefix| u32::from_le_bytes(*prefix));
-            let start = u128::from(u32::try_from(first + at).unwrap_or(u32::MAX));
-            text.len() as u128 | u128::from(prefix) << 32 | number | start << 96
-        });
-        at = end;
+            len as u128 | (word & 0xffff_ffff) << 32 | number | u128::from(start) << 96
+        }
+    };
+    match levels {
+        None => views.extend(lengths.iter().map(view)),
+        Some(levels) => {
+            let mut stored = lengths.iter().map(view);
+            let row = |level: &u32| if *level == 1 { stored.next().unwrap_or_default() } else { 0 };
+            views.extend(levels.iter().map(row));
+        }
     }
     if torn {
         return Err(not_utf8());
@@ -189,7 +200,11 @@ mod tests {
 
     fn read(bytes: &[u8], count: usize) -> Result<Vec<Vec<u8>>> {
         let (mut lengths, mut views) = (Vec::new(), Vec::new());
-        delta_length_views(bytes, count, 0, &mut lengths, &mut views)?;
+        delta_length_views(bytes, (count, None), 0, &mut lengths, &mut views)?;
+        let levels: Vec<u32> = (0..count).flat_map(|_| [0, 1]).collect();
+        let (mut lengths, mut spread) = (Vec::new(), Vec::new());
+        delta_length_views(bytes, (count, Some(&levels)), 0, &mut lengths, &mut spread)?;
+        assert!(spread.chunks(2).zip(&views).all(|(pair, view)| pair == [0, *view]));
         let text = |view: &u128| {
             let len = *view as u32 as usize;
             match len <= INLINE {

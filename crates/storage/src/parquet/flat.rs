@@ -281,20 +281,18 @@ impl FlatChunk {
             }
             if matches!(header.encoding, PLAIN | DELTA_LENGTH) {
                 let number = u32::try_from(buffers.len()).unwrap_or(u32::MAX);
-                let stored_views = |count: usize, pool: &mut Pool, views: &mut Vec<u128>| {
-                    if header.encoding == PLAIN {
-                        return text_views(page.values(), count, number, views);
-                    }
-                    let mut lengths = pool.words(count);
-                    let found = delta_length_views(page.values(), count, number, &mut lengths, views);
-                    pool.put_words(lengths);
-                    found
-                };
                 match page.levels.as_deref() {
-                    None => stored_views(page.rows, pool, &mut views)?,
+                    levels if header.encoding == DELTA_LENGTH => {
+                        let count = page.present();
+                        let mut lengths = pool.words(count);
+                        let count = (count, levels);
+                        delta_length_views(page.values(), count, number, &mut lengths, &mut views)?;
+                        pool.put_words(lengths);
+                    }
+                    None => text_views(page.values(), page.rows, number, &mut views)?,
                     levels => {
                         let mut stored = pool.views(page.present());
-                        stored_views(page.present(), pool, &mut stored)?;
+                        text_views(page.values(), page.present(), number, &mut stored)?;
                         views.resize(start + page.rows, 0);
                         let slots = views.get_mut(start..).unwrap_or_default();
                         spread(slots, levels, 0, stored.iter().copied());
