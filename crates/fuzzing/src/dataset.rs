@@ -97,6 +97,7 @@ fn read(
         local_time_as_utc: false,
         block_rows: 4096,
         raw_types: false,
+        lenient: false,
     };
     let found = Arc::new(FoundFile::describe(vec![path.to_owned()]));
     let opened = vec![Some(Arc::clone(file))];

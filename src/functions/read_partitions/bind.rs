@@ -98,11 +98,8 @@ pub fn bind(
                 "snapshot := 'checkpoint' needs a table, and the path names Parquet files without one",
             ))
         }
-        Found::Files(_) if lenient => {
-            return Err(binder("lenient := true needs a table, and the path names Parquet files without one"))
-        }
         Found::Files(found) => {
-            return files::bind(context, found, options, file_arguments, handle).map(Bound::Files)
+            return files::bind(context, found, options, lenient, file_arguments, handle).map(Bound::Files)
         }
     };
     file_arguments.refuse_for_tables()?;

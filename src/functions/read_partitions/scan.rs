@@ -150,7 +150,11 @@ impl TableFunctionCallbacks for ReadPartitions {
                 (Bound::Tables(bound), Some(Global::Tables(global)), Some(Local::Tables(local))) => {
                     (bound, global, local)
                 }
-                (Bound::Files(_), _, Some(Local::Files(local))) => return local.fill(context, &output),
+                (Bound::Files(_), Some(Global::Files(global)), Some(Local::Files(local))) => {
+                    let filled = local.fill(context, &output);
+                    log::warn(context, &global.damage())?;
+                    return filled;
+                }
                 _ => return Ok(()),
             };
             loop {

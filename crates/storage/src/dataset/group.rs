@@ -10,7 +10,7 @@ use super::fetch::{fetch, Fetched, FetchedColumn};
 use super::file::{ColumnKind, FileColumn};
 use super::scan::{FileScan, Piece};
 use crate::error::{Error, Result};
-use crate::scan::IntervalSet;
+use crate::scan::{Damage, IntervalSet};
 use crate::types::ColumnType;
 
 /// The row group at work.
@@ -50,50 +50,32 @@ impl Group {
         let mut wanted: Vec<(usize, &FileColumn)> = Vec::new();
         for declared in scan.needed() {
             let Some(column) = piece.file.column(*declared) else { continue };
-            if let ColumnKind::Refused(reason) = &column.kind {
-                return Err(Error::unsupported(format!("Parquet type cannot be read: {reason}"))
-                    .in_column(&column.name)
-                    .hint("Leave the column out of the query, or set skip_unsupported_columns := true."));
+            match readable(column) {
+                Ok(()) => wanted.push((*declared, column)),
+                Err(error) => scan.damage().tolerate(error.in_file(file.path()), |e| e)?,
             }
-            if let ColumnKind::Quest(ColumnType::Unknown(code)) = column.kind {
-                return Err(crate::types::unknown(code).in_column(&column.name));
-            }
-            wanted.push((*declared, column));
         }
         wanted.sort_by_key(|(_, column)| column.root);
         let mut selection = scan.selection(&piece.file, piece.group, group.rows);
         let (mut columns, mut parts) = (Vec::new(), Vec::new());
-        if !wanted.is_empty() && selection.as_ref().is_none_or(|selection| !selection.is_empty()) {
-            let roots: Vec<&FileColumn> = wanted.iter().map(|(_, column)| *column).collect();
-            let fetched = match &selection {
-                None => None,
-                // Damage to an index, or to what it is of: all pages tell.
-                Some(some) => fetch(&piece, &roots, group.rows, Some(some), buffers).ok(),
-            };
-            let Fetched { chunks, columns: read, dictionaries, pages } = match fetched {
-                Some(fetched) => fetched,
-                None => {
-                    selection = None;
-                    fetch(&piece, &roots, group.rows, None, buffers)?
+        let mut open = |wanted: &[(usize, &FileColumn)], selection: Option<&IntervalSet>| {
+            let rows = (group.rows, selection, scan.options.block_rows);
+            let (opened, memory) = open_columns(&piece, wanted, rows, buffers)?;
+            columns.extend(opened);
+            parts.extend(memory);
+            Ok::<_, Error>(())
+        };
+        if scan.damage().is_lenient() {
+            for column in &wanted {
+                if let Err(error) = open(std::slice::from_ref(column), None) {
+                    scan.damage().tolerate(error.in_file(file.path()), |e| e)?;
                 }
-            };
-            let needed: Option<Vec<Range<u64>>> = selection.as_ref().map(|s| rows_of(s).collect());
-            let (reader, position) = match pages {
-                None => (file.with_dictionaries(&dictionaries)?, piece.group),
-                Some(pages) => (file.with_pages(piece.group, pages, &dictionaries)?, 0),
-            };
-            let how = Instructions {
-                source: &file.source,
-                reader,
-                group: position,
-                rows: group.rows,
-                needed: needed.as_deref(),
-                block_rows: scan.options.block_rows,
-            };
-            for ((declared, column), FetchedColumn { parts: memory, flat }) in wanted.into_iter().zip(read) {
-                parts.extend(memory);
-                let repeats = dictionaries.contains(&column.root);
-                columns.push(ColumnAtWork::new(declared, column, &chunks, flat, repeats, &how)?);
+            }
+        } else if selection.as_ref().is_none_or(|selection| !selection.is_empty()) {
+            // Damage to an index, or to what it is of: all pages tell.
+            if selection.as_ref().is_none_or(|some| open(&wanted, Some(some)).is_err()) {
+                selection = None;
+                open(&wanted, None)?;
             }
         }
         let mut left: Vec<Range<u64>> = match &selection {
@@ -110,6 +92,7 @@ impl Group {
         &mut self,
         max_rows: usize,
         kept: &mut Vec<Kept>,
+        damage: &Damage,
     ) -> Result<Option<(u64, usize)>> {
         let done = std::mem::take(&mut self.rows);
         let Some(range) = self.left.last_mut() else { return Ok(None) };
@@ -117,6 +100,7 @@ impl Group {
         let together = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut rows = together.min(max_rows.max(1));
         let file = &self.piece.file;
+        let mut damaged = Vec::new();
         for column in &mut self.columns {
             let Some(described) = file.column(column.declared) else { continue };
             if kept.len() <= column.declared {
@@ -124,12 +108,17 @@ impl Group {
             }
             let Some(kept) = kept.get_mut(column.declared) else { continue };
             let follow = column.next(range.start, done, described, kept, file.file.path());
-            let follow = follow.map_err(|error| {
-                let hint = format!("The damage is in row group {}.", self.piece.group);
-                error.in_file(file.file.path()).hint(hint)
-            })?;
-            rows = rows.min(follow);
+            match follow {
+                Ok(follow) => rows = rows.min(follow),
+                Err(error) => {
+                    let hint = format!("The damage is in row group {}.", self.piece.group);
+                    damage.tolerate(error.in_file(file.file.path()).hint(hint), |e| e)?;
+                    damaged.push(column.declared);
+                }
+            }
         }
+        // NULL in the other rows of the group.
+        self.columns.retain(|column| !damaged.contains(&column.declared));
         self.rows = rows;
         range.start += rows as u64;
         if range.is_empty() {
@@ -153,6 +142,52 @@ impl Group {
         }
         parts.into_iter().filter(Bytes::is_unique).map(Vec::from).collect()
     }
+}
+
+/// Refuses a column that nobody can read.
+fn readable(column: &FileColumn) -> Result<()> {
+    match &column.kind {
+        ColumnKind::Refused(reason) => {
+            Err(Error::unsupported(format!("Parquet type cannot be read: {reason}"))
+                .in_column(&column.name)
+                .hint("Leave the column out of the query, or set skip_unsupported_columns := true."))
+        }
+        ColumnKind::Quest(ColumnType::Unknown(code)) => {
+            Err(crate::types::unknown(*code).in_column(&column.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the columns `wanted` of a row group, with their declared positions, and makes their decoders; `rows` is the number of
+/// its rows, those that are needed, and how many a block has. Returns the memory of their chunks as well.
+fn open_columns(
+    piece: &Piece,
+    wanted: &[(usize, &FileColumn)],
+    (rows, selection, block_rows): (u64, Option<&IntervalSet>, usize),
+    buffers: &mut Vec<Vec<u8>>,
+) -> Result<(Vec<ColumnAtWork>, Vec<Bytes>)> {
+    if wanted.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let file = &piece.file.file;
+    let described: Vec<&FileColumn> = wanted.iter().map(|(_, column)| *column).collect();
+    let Fetched { chunks, columns: read, dictionaries, pages } =
+        fetch(piece, &described, rows, selection, buffers)?;
+    let needed: Option<Vec<Range<u64>>> = selection.map(|selection| rows_of(selection).collect());
+    let (reader, group) = match pages {
+        None => (file.with_dictionaries(&dictionaries)?, piece.group),
+        Some(pages) => (file.with_pages(piece.group, pages, &dictionaries)?, 0),
+    };
+    let source = &file.source;
+    let how = Instructions { source, reader, group, rows, needed: needed.as_deref(), block_rows };
+    let (mut columns, mut parts) = (Vec::new(), Vec::new());
+    for ((declared, column), FetchedColumn { parts: memory, flat }) in wanted.iter().zip(read) {
+        parts.extend(memory);
+        let repeats = dictionaries.contains(&column.root);
+        columns.push(ColumnAtWork::new(*declared, column, &chunks, flat, repeats, &how)?);
+    }
+    Ok((columns, parts))
 }
 
 /// The rows of a selection, range by range.

@@ -9,7 +9,7 @@ use super::group::Group;
 use super::scan::{FileScan, OpenFile};
 use super::FoundFile;
 use crate::error::{Error, Result};
-use crate::types::{ColumnSink, Rows, Scratch, ValueType};
+use crate::types::{ColumnSink, Discard, Rows, Scratch, ValueType};
 
 /// Turns row groups into chunks of at most a given number of rows.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl FileReader {
                     }
                 }
             };
-            if let Some((first_row, rows)) = group.next_rows(max_rows, &mut self.kept)? {
+            if let Some((first_row, rows)) = group.next_rows(max_rows, &mut self.kept, self.scan.damage())? {
                 let (file, batch) = (Arc::clone(&group.piece.file), group.piece.batch);
                 return Ok(Some(FileChunk { file, batch, first_row, rows }));
             }
@@ -133,8 +133,26 @@ impl FileReader {
         let Some((Decoded::Quest(column_type, values), at)) = values else {
             return Err(Error::invalid_input(format!("column {column} is not for a sink")));
         };
-        let rows = Rows::Range { start: at as u64, len: chunk.rows };
         let name = scan.declared(column).map(|column| column.name.as_str()).unwrap_or_default();
-        values.read(*column_type, scan.options.raw_types, rows, scratch, sink).map_err(|e| e.in_column(name))
+        let raw = scan.options.raw_types;
+        let place = |e: Error| e.in_column(name).in_file(chunk.file.file.path());
+        let rows = |start: usize, len: usize| Rows::Range { start: start as u64, len };
+        let whole = rows(at, chunk.rows);
+        if !scan.options.lenient
+            || values.read(*column_type, raw, whole, scratch, &mut Discard::default()).is_ok()
+        {
+            return values.read(*column_type, raw, rows(at, chunk.rows), scratch, sink).map_err(place);
+        }
+        // Row by row, tried before it is written.
+        for row in at..at.saturating_add(chunk.rows) {
+            match values.read(*column_type, raw, rows(row, 1), scratch, &mut Discard::default()) {
+                Ok(()) => values.read(*column_type, raw, rows(row, 1), scratch, sink).map_err(place)?,
+                Err(error) => {
+                    scan.damage().tolerate(place(error), |e| e)?;
+                    sink.nulls(1)?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::parquet::file::metadata::ColumnChunkMetaData;
 
 use super::discover::FoundFile;
-use super::file::{ColumnKind, ExportFile, FileColumn};
+use super::file::{ColumnKind, ExportFile, FileColumn, FileGroup};
 use super::pruning::{constant_may, may_match, time_range, GroupColumn};
 use super::selection::{rows_of, ColumnPages};
 use crate::error::{Error, Result};
-use crate::scan::{Filter, IntervalSet, Literal};
+use crate::scan::{Damage, Filter, IntervalSet, Literal};
 use crate::source::Files;
 use crate::types::TimeUnit;
 
@@ -33,6 +33,8 @@ pub struct ReadOptions {
     pub block_rows: usize,
     /// Numbers and bytes instead of the text of LONG256, IPv4 and GEOHASH.
     pub raw_types: bool,
+    /// Go on where files are damaged.
+    pub lenient: bool,
 }
 
 /// A declared column of files.
@@ -74,6 +76,7 @@ pub struct FileScan {
     queue: Mutex<Queue>,
     claimed_files: AtomicU64,
     files_opened: AtomicU64,
+    damage: Damage,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +125,8 @@ impl FileScan {
         options: ReadOptions,
         opened: Vec<Option<Arc<ExportFile>>>,
     ) -> Arc<Self> {
-        let time = opened.first().cloned().flatten().and_then(|first| designated(&first, &files, &columns));
+        let first = opened.iter().zip(files.iter()).find_map(|(file, found)| Some((file.as_ref()?, found)));
+        let time = first.and_then(|(file, found)| designated(file, found, &columns));
         Arc::new(Self {
             fs,
             files,
@@ -135,6 +139,7 @@ impl FileScan {
             queue: Mutex::new(Queue::default()),
             claimed_files: AtomicU64::new(0),
             files_opened: AtomicU64::new(0),
+            damage: if options.lenient { Damage::lenient() } else { Damage::default() },
         })
     }
 
@@ -146,6 +151,11 @@ impl FileScan {
         }
     }
 
+    /// What was found damaged.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
     /// Files that the scan had to open.
     pub fn files_opened(&self) -> u64 {
         self.files_opened.load(Ordering::Relaxed)
@@ -153,7 +163,7 @@ impl FileScan {
 
     /// How many threads can work at once, as far as is known.
     pub fn parallelism(&self) -> usize {
-        let first = self.opened.first().and_then(Option::as_ref).map_or(1, |file| file.group_count());
+        let first = self.opened.iter().flatten().next().map_or(1, |file| file.group_count());
         self.files.len().saturating_mul(first.max(1)).max(1)
     }
 
@@ -193,8 +203,15 @@ impl FileScan {
             if !self.name_may_match(index, found) {
                 continue;
             }
-            let open = self.open(index, found)?;
-            let mut groups = self.needed_groups(&open);
+            let open = match self.open(index, found) {
+                Ok(open) => open,
+                Err(error) => {
+                    self.damage.tolerate(error, |e| e)?;
+                    continue;
+                }
+            };
+            let mut groups =
+                if self.options.lenient { self.likely_groups(&open) } else { self.needed_groups(&open) };
             groups.reverse();
             queue.current = Some((Arc::new(open), groups));
         }
@@ -232,8 +249,31 @@ impl FileScan {
         groups.filter(|(index, group)| may(*index, group.rows)).map(|(index, _)| index).collect()
     }
 
+    /// Row groups whose number of rows is that of some column, or cannot be told. Statistics may be damaged, too.
+    fn likely_groups(&self, open: &OpenFile) -> Vec<usize> {
+        let leaves = open.file.reader.parquet_schema().columns();
+        let likely = |(index, group): &(usize, &FileGroup)| {
+            let chunks = open.file.reader.metadata().row_groups().get(*index).map(|group| group.columns());
+            let flat =
+                leaves.iter().zip(chunks.unwrap_or_default()).filter(|(leaf, _)| leaf.max_rep_level() == 0);
+            let mut numbers = flat.map(|(_, chunk)| u64::try_from(chunk.num_values()).ok()).peekable();
+            let likely = numbers.peek().is_none() || numbers.any(|values| values == Some(group.rows));
+            if !likely {
+                let what = "row group has another number of rows than its columns";
+                let error = Error::corrupt(what, "the values of a column", group.rows);
+                let hint = format!("Row group {index} is left out.");
+                self.damage.note(&error.in_file(open.file.path()).hint(hint));
+            }
+            likely && group.rows > 0
+        };
+        open.file.groups().iter().enumerate().filter(likely).map(|(index, _)| index).collect()
+    }
+
     /// The rows of a row group of `rows` rows that can satisfy the filter by the bounds of their pages; `None` for all.
     pub(super) fn selection(&self, open: &OpenFile, group: usize, rows: u64) -> Option<IntervalSet> {
+        if self.options.lenient {
+            return None;
+        }
         let last = i64::try_from(rows.checked_sub(1)?).ok()?;
         let all = IntervalSet::between(0, last);
         let mut known: HashMap<usize, Option<ColumnPages<'_>>> = HashMap::new();
@@ -300,12 +340,12 @@ impl FileScan {
 
 /// The designated timestamp of the scan. Names of files are taken to be about it only if the first file agrees:
 /// directories `year=…` may be of another calendar.
-fn designated(first: &ExportFile, files: &[FoundFile], columns: &[ScanColumn]) -> Option<(usize, TimeUnit)> {
+fn designated(first: &ExportFile, found: &FoundFile, columns: &[ScanColumn]) -> Option<(usize, TimeUnit)> {
     let (index, unit) = first.designated()?;
     let name = &first.columns().get(index)?.name;
     let declared =
         columns.iter().position(|c| matches!(c, ScanColumn::Data(column) if column.name == *name))?;
-    let (start, end) = files.first()?.time?;
+    let (start, end) = found.time?;
     let (min, max) = time_range(first)?;
     let ticks = ticks(unit);
     let inside = start.saturating_mul(ticks) <= min && end.is_none_or(|end| max < end.saturating_mul(ticks));

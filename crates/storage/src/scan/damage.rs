@@ -68,7 +68,7 @@ impl Damage {
     }
 
     /// Keeps something that is worth a warning.
-    pub(super) fn note(&self, error: &Error) {
+    pub(crate) fn note(&self, error: &Error) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.known.insert(Key::of(error)) {
             found.new.push(error.clone());
@@ -78,7 +78,7 @@ impl Damage {
 
     /// Keeps `error` when the scan can go on after it. Returns it when not: in a strict scan, and when it is no damage.
     /// `explain`, which may take its time, says what is behind an error that is met for the first time.
-    pub(super) fn tolerate(&self, error: Error, explain: impl FnOnce(Error) -> Error) -> Result<()> {
+    pub(crate) fn tolerate(&self, error: Error, explain: impl FnOnce(Error) -> Error) -> Result<()> {
         if !self.lenient {
             return Err(explain(error));
         }

@@ -89,6 +89,7 @@ pub fn options() -> ReadOptions {
         local_time_as_utc: false,
         block_rows: 2,
         raw_types: false,
+        lenient: false,
     }
 }
 

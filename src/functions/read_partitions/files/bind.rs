@@ -36,6 +36,7 @@ pub fn bind(
     context: &Context,
     found: Vec<PathBuf>,
     options: ColumnOptions,
+    lenient: bool,
     arguments: FileArguments,
     handle: &BindFunctionHandle<'_>,
 ) -> Result<BoundFiles> {
@@ -56,15 +57,30 @@ pub fn bind(
         local_time_as_utc: arguments.local_time_as_utc,
         block_rows: arguments.max_block_size,
         raw_types: options.raw_types,
+        lenient,
     };
     let fs: Arc<dyn Files> = Arc::new(LocalFiles);
-    // The first file tells the columns; the others are opened when their turn comes, unless they can add some.
-    let open_at_bind = if options.union_by_name { files.len() } else { 1 };
-    let open =
-        |file: &FoundFile| ExportFile::open(&file.path, fs.as_ref(), reading.local_time_as_utc).map(Arc::new);
+    // The first file tells the columns; the others are opened when their turn comes, unless they can add some. A lenient scan
+    // takes the first one that can be opened; the scan says what is wrong with those before.
     let mut opened = Vec::with_capacity(files.len());
-    for (index, file) in files.iter().enumerate() {
-        opened.push(if index < open_at_bind { Some(open(file).map_err(to_duckdb)?) } else { None });
+    let mut failed = None;
+    for file in &files {
+        if !options.union_by_name && opened.iter().any(Option::is_some) {
+            opened.push(None);
+            continue;
+        }
+        let open = ExportFile::open(&file.path, fs.as_ref(), reading.local_time_as_utc);
+        match open {
+            Ok(open) => opened.push(Some(Arc::new(open))),
+            Err(error) if !lenient => return Err(to_duckdb(error)),
+            Err(error) => {
+                failed.get_or_insert(error);
+                opened.push(None);
+            }
+        }
+    }
+    if let Some(error) = failed.filter(|_| opened.iter().all(Option::is_none)) {
+        return Err(to_duckdb(error));
     }
     let columns = declare(context, &files, &opened, options, reading, arguments.skip_unsupported_columns)?;
     for column in &columns {
@@ -72,7 +88,7 @@ pub fn bind(
         handle.add_result_column(&column.name, &logical_type)?;
     }
     let known = opened.iter().flatten().fold(0u64, |sum, file| sum.saturating_add(file.rows()));
-    let exact = opened.iter().all(Option::is_some);
+    let exact = !lenient && opened.iter().all(Option::is_some);
     let rows = if exact { known } else { known.saturating_mul(files.len() as u64) };
     handle.set_cardinality(usize::try_from(rows).unwrap_or(usize::MAX), exact)?;
     let scan_columns = Arc::new(columns.iter().map(FileColumn::scan_column).collect());

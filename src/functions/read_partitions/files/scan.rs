@@ -53,6 +53,11 @@ impl FilesGlobal {
         self.scan.parallelism()
     }
 
+    /// What was found damaged since the last call.
+    pub fn damage(&self) -> Vec<questdb_storage::Error> {
+        self.scan.damage().take()
+    }
+
     /// The part that was handed out, from 0 to 1.
     pub fn progress(&self) -> f64 {
         self.scan.progress()
