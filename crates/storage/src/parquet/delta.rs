@@ -73,11 +73,10 @@ pub(super) fn delta_length_views(
         torn |= !ascii && len > 0 && word & 0xc0 == 0x80;
         let start = (first + at) as u32;
         at += len;
-        if len <= INLINE {
-            len as u128 | (word & ((1u128 << (8 * len)) - 1)) << 32
-        } else {
-            len as u128 | (word & 0xffff_ffff) << 32 | number | u128::from(start) << 96
-        }
+        // Short and long texts alternate, so nothing is jumped over.
+        let kept = (1u128 << (8 * if len > INLINE { 4 } else { len })) - 1;
+        let place = (number | u128::from(start) << 96) & 0u128.wrapping_sub(u128::from(len > INLINE));
+        len as u128 | (word & kept) << 32 | place
     };
     match levels {
         None => views.extend(lengths.iter().map(view)),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ::parquet::basic::{Compression, Type as PhysicalType};
 use ::parquet::file::metadata::ColumnChunkMetaData;
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::column::GroupColumn;
@@ -275,7 +275,10 @@ impl FlatChunk {
                     valid
                 });
                 match &page.levels {
-                    Some(levels) => levels.iter().for_each(|level| valid.append(*level == 1)),
+                    Some(levels) => {
+                        let is_valid = |row: usize| levels.get(row) == Some(&1);
+                        valid.append_buffer(&BooleanBuffer::collect_bool(levels.len(), is_valid));
+                    }
                     None => valid.append_n(page.rows, true),
                 }
             }
