@@ -15,7 +15,7 @@ const SPINS: u32 = 16;
 
 /// Reads a record: `attempt` gets the version word and parses the area that it names. The result
 /// counts only when the version word is still the same afterwards; an error that a writer at work can
-/// explain is retried until [`PATIENCE`] is over, and then returned.
+/// explain is retried until `PATIENCE` is over, and then returned.
 pub fn read<T>(source: &dyn Source, mut attempt: impl FnMut(u64) -> Result<T>) -> Result<T> {
     let started = Instant::now();
     let mut tries = 0u32;
