@@ -1,7 +1,7 @@
 //! `questdb`: a DuckDB extension that reads QuestDB's table directories.
 //!
-//! This file registers the functions, nothing more. [`functions`] holds one module per SQL function, written
-//! against the thin layer of [`duckdb`], the only place that talks to DuckDB's API; everything about
+//! This file registers the functions, nothing more. `functions` holds one module per SQL function, written
+//! against the thin layer of `duckdb`, the only place that talks to DuckDB's API; everything about
 //! QuestDB's files is in the crate `questdb-storage`.
 
 #![deny(unsafe_code)]
