@@ -8,6 +8,7 @@
 //!   schema    annotations that the decoder does not know, made plain or named
 //!   leaf      a Parquet type → the Arrow type that is handed on, its name in SQL, and how to get there
 //!   convert   Arrow arrays of the decoder → Arrow arrays that are handed on
+//! declared  the columns of a scan, and where a file has them
 //! scan      files and row groups in order, to any number of threads
 //!   pruning     names, statistics, bloom filters: what cannot hold a row of the filter
 //!   selection   the rows of a row group that the pages' bounds leave
@@ -22,6 +23,7 @@
 
 mod column;
 mod convert;
+mod declared;
 mod discover;
 mod fetch;
 mod file;
@@ -35,8 +37,9 @@ mod scan;
 mod schema;
 mod selection;
 
+pub use declared::{DataColumn, ScanColumn};
 pub use discover::{files_of, is_dataset, is_parquet_name, sorted, FoundFile};
 pub use file::{ColumnKind, ExportFile, FileColumn};
 pub use leaf::Plain;
 pub use reader::{FileChunk, FileReader, Values};
-pub use scan::{DataColumn, FileScan, ReadOptions, ScanColumn};
+pub use scan::{FileScan, ReadOptions};
