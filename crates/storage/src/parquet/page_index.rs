@@ -13,6 +13,7 @@ use ::parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use ::parquet::file::statistics::Statistics;
 
 use super::chunk::guarded;
+use crate::error::{Error, Result};
 use crate::source::Source;
 
 /// Indexes above this are not worth reading. Decoded they take up to 32 times as much.
@@ -40,10 +41,7 @@ impl PageIndex {
     /// The index of a chunk in a row group of `rows` rows; `None` without one that can be true.
     pub(crate) fn read(source: &dyn Source, chunk: &ColumnChunkMetaData, rows: u64) -> Option<Self> {
         let bytes = index_bytes(source, chunk.offset_index_range()?)?;
-        if !has_room(&bytes) {
-            return None;
-        }
-        let offsets = guarded("offset index", || decode_offset_index(&bytes)).ok()?;
+        let offsets = offsets(&bytes).ok()?;
         let inside = chunk_bytes(chunk);
         let mut pages = Vec::with_capacity(offsets.page_locations().len());
         let (mut free, mut next_row) = (inside.start, 0);
@@ -135,6 +133,15 @@ fn index_bytes(source: &dyn Source, range: Range<u64>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Decodes an offset index.
+pub(super) fn offsets(bytes: &[u8]) -> Result<OffsetIndexMetaData> {
+    if !has_room(bytes) {
+        let room = format!("as many as {} bytes have room for", bytes.len());
+        return Err(Error::corrupt("offset index has an impossible number of pages", room, "more"));
+    }
+    guarded("offset index", || decode_offset_index(bytes))
+}
+
 /// Whether an offset index has room for as many places as it says: the decoder allocates by that number.
 fn has_room(bytes: &[u8]) -> bool {
     // Of a list as the first field the decoder trusts the length, of any other it does not.
@@ -200,6 +207,9 @@ mod tests {
     fn absurd_numbers_of_pages_allocate_nothing() {
         assert!(!has_room(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0, 0, 0]));
         assert!(!has_room(&[0x19, 0x3c, 0x16, 0, 0]));
+        // Without the check the decoder would ask for 48 GiB, and the process would end.
+        let problem = offsets(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0, 0, 0]).unwrap_err().to_string();
+        assert!(problem.contains("number of pages"), "{problem}");
         let one = [0x19, 0x1c, 0x16, 8, 0x15, 20, 0x16, 0, 0, 0];
         assert!(has_room(&one));
         assert_eq!(decode_offset_index(&one).unwrap().page_locations().len(), 1);

@@ -2,13 +2,14 @@
 
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::page_index::column_index::ColumnIndexMetaData;
-use ::parquet::file::page_index::index_reader::{decode_column_index, decode_offset_index};
+use ::parquet::file::page_index::index_reader::decode_column_index;
 use ::parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use bytes::Bytes;
 
 use super::chunk::guarded;
 use super::file::ParquetFile;
 use super::open::OpenChunk;
+use super::page_index;
 use super::pool::Pool;
 use super::stored::Stored;
 use crate::error::{Error, Result};
@@ -70,7 +71,7 @@ impl ParquetFile {
         let column_index =
             guarded("column index", || decode_column_index(&column_index, metadata.column_type()))?;
         let offset_index = self.index_bytes(offset_range)?;
-        let offset_index = guarded("offset index", || decode_offset_index(&offset_index))?;
+        let offset_index = page_index::offsets(&offset_index)?;
         let end = start.saturating_add(bytes.len() as u64);
         for location in offset_index.page_locations() {
             let first = u64::try_from(location.offset).unwrap_or(u64::MAX);
