@@ -151,6 +151,7 @@ impl ColumnAtWork {
         };
         Ok(Self { declared, decoder, block: None, span: None, memory: Vec::new(), rows: 0, at: 0 })
     }
+
     /// Goes on with row `row` of the row group, `done` rows behind the last one; returns how many rows follow in the block,
     /// which is decoded if it is a new one.
     pub(super) fn next(
