@@ -56,7 +56,10 @@ impl Group {
             }
         }
         wanted.sort_by_key(|(_, column)| column.root);
-        let mut selection = scan.selection(&piece.file, piece.group, group.rows);
+        let mut selection = match piece.first_row_only {
+            true => Some(IntervalSet::between(0, 0)),
+            false => scan.selection(&piece.file, piece.group, group.rows),
+        };
         let (mut columns, mut parts) = (Vec::new(), Vec::new());
         let mut open = |wanted: &[(usize, &FileColumn)], selection: Option<&IntervalSet>| {
             let rows = (group.rows, selection, scan.options.block_rows);

@@ -57,12 +57,18 @@ pub struct FileScan {
     damage: Damage,
 }
 
+/// Files in a row that may be opened in vain before a row is returned all the same, so that the caller can react to an
+/// interrupt.
+const PATIENCE: usize = 256;
+
 #[derive(Debug, Default)]
 struct Queue {
     next_file: usize,
     next_batch: u64,
     /// The file whose row groups are handed out, and those left, the next one last.
     current: Option<(Arc<OpenFile>, Vec<usize>)>,
+    /// Files in a row that were opened in vain.
+    fruitless: usize,
     failed: bool,
 }
 
@@ -90,6 +96,8 @@ pub(super) struct Piece {
     pub(super) batch: u64,
     pub(super) file: Arc<OpenFile>,
     pub(super) group: usize,
+    /// Of the row group, the first row is enough.
+    pub(super) first_row_only: bool,
 }
 
 impl FileScan {
@@ -169,8 +177,9 @@ impl FileScan {
             if let Some((file, groups)) = &mut queue.current {
                 if let Some(group) = groups.pop() {
                     let batch = queue.next_batch;
-                    queue.next_batch += 1;
-                    return Ok(Some(Piece { batch, file: Arc::clone(file), group }));
+                    (queue.next_batch, queue.fruitless) = (queue.next_batch + 1, 0);
+                    let file = Arc::clone(file);
+                    return Ok(Some(Piece { batch, file, group, first_row_only: false }));
                 }
                 queue.current = None;
             }
@@ -191,6 +200,15 @@ impl FileScan {
             let mut groups =
                 if self.options.lenient { self.likely_groups(&open) } else { self.needed_groups(&open) };
             groups.reverse();
+            queue.fruitless += 1;
+            if groups.is_empty() && queue.fruitless >= PATIENCE {
+                // Filters are hints, so a row that does not match does no harm.
+                if let Some(group) = open.file.groups().iter().position(|group| group.rows > 0) {
+                    let batch = queue.next_batch;
+                    (queue.next_batch, queue.fruitless) = (queue.next_batch + 1, 0);
+                    return Ok(Some(Piece { batch, file: Arc::new(open), group, first_row_only: true }));
+                }
+            }
             queue.current = Some((Arc::new(open), groups));
         }
     }

@@ -69,15 +69,20 @@ fn file(name: &str, version: WriterVersion) -> Temporary {
 
 /// Rows of `a` and `b` that a scan with `filter` returns, with their positions in the file.
 fn scan(file: &Temporary, filter: Filter) -> Result<Vec<(u64, i64, i64)>> {
+    scan_often(file, 1, filter)
+}
+
+/// As [`scan`], for a file that is read so many times.
+fn scan_often(file: &Temporary, times: usize, filter: Filter) -> Result<Vec<(u64, i64, i64)>> {
     let open = Arc::new(ExportFile::open(&file.0, &LocalFiles, false)?);
     let column = |index: usize| {
         let column = &open.columns()[index];
         let (name, kind) = (column.name.clone(), column.kind.clone());
         ScanColumn::Data(DataColumn { name, kind, origin: file.0.clone() })
     };
-    let files = Arc::new(FoundFile::describe(vec![file.0.clone()]));
+    let files = Arc::new(FoundFile::describe(vec![file.0.clone(); times]));
     let columns = Arc::new(vec![column(0), column(1)]);
-    let opened = vec![Some(Arc::clone(&open))];
+    let opened = vec![Some(Arc::clone(&open)); times];
     let scan = FileScan::new(Arc::new(LocalFiles), files, columns, vec![0, 1], filter, options(), opened);
     let mut reader = FileReader::new(&scan);
     let mut rows = Vec::new();
@@ -115,6 +120,14 @@ fn only_pages_that_may_match_are_read() {
         assert_eq!(rows(any), expected((0..20).chain(180..200)));
         assert_eq!(rows(Filter::And(vec![compare(0, Eq, 5), compare(1, Eq, 1900)])), []);
     }
+}
+
+/// The caller looks for an interrupt when it gets rows, and does not mind those that the filter excludes.
+#[test]
+fn many_files_in_vain_give_a_row_now_and_then() {
+    let file = file("vain", WriterVersion::PARQUET_1_0);
+    let rows = scan_often(&file, 1000, compare(0, CompareOp::Eq, -5)).unwrap();
+    assert_eq!(rows, [expected([0]), expected([0]), expected([0])].concat());
 }
 
 #[test]
