@@ -105,7 +105,7 @@ impl ExportFile {
     /// # Errors
     /// A file that cannot be read, is no Parquet, or whose schema makes no sense.
     pub fn open(path: &Path, files: &dyn Files, local_time_as_utc: bool) -> Result<Self> {
-        // Column chunks are read as a whole, once: a mapping would cost a page fault for every few of their pages.
+        // Column chunks, or the needed pages of them, are read once: a mapping would cost a page fault for every few of their pages.
         let source = files.open(path, Access::Record)?;
         Self::new(source, local_time_as_utc).map_err(|e| e.in_file(path))
     }

@@ -35,14 +35,24 @@ impl std::fmt::Debug for Group {
 }
 
 impl Group {
-    /// Opens a row group. `buffers` is memory for its column chunks.
-    pub(super) fn new(piece: Piece, scan: &FileScan, buffers: &mut Vec<Vec<u8>>) -> Result<Self> {
+    /// Opens a row group. `buffers` is memory for its column chunks; `out_of_patience` asks for its first row if none is needed.
+    pub(super) fn new(
+        piece: Piece,
+        scan: &FileScan,
+        out_of_patience: bool,
+        buffers: &mut Vec<Vec<u8>>,
+    ) -> Result<Self> {
         let file = Arc::clone(&piece.file);
         let place = |e: Error| e.in_file(file.file.path());
-        Self::try_new(piece, scan, buffers).map_err(place)
+        Self::try_new(piece, scan, out_of_patience, buffers).map_err(place)
     }
 
-    fn try_new(piece: Piece, scan: &FileScan, buffers: &mut Vec<Vec<u8>>) -> Result<Self> {
+    fn try_new(
+        mut piece: Piece,
+        scan: &FileScan,
+        out_of_patience: bool,
+        buffers: &mut Vec<Vec<u8>>,
+    ) -> Result<Self> {
         let file = &piece.file.file;
         let group = file.groups().get(piece.group).copied();
         let group =
@@ -56,9 +66,16 @@ impl Group {
             }
         }
         wanted.sort_by_key(|(_, column)| column.root);
-        let mut selection = match piece.first_row_only {
-            true => Some(IntervalSet::between(0, 0)),
-            false => scan.selection(&piece.file, piece.group, group.rows),
+        let first_row = IntervalSet::between(0, 0);
+        let mut selection = match piece.in_vain {
+            true => Some(first_row),
+            false => match scan.selection(&piece.file, piece.group, group.rows) {
+                Some(none) if none.is_empty() && out_of_patience && !scan.damage().is_lenient() => {
+                    piece.in_vain = true;
+                    Some(first_row)
+                }
+                selection => selection,
+            },
         };
         let (mut columns, mut parts) = (Vec::new(), Vec::new());
         let mut open = |wanted: &[(usize, &FileColumn)], selection: Option<&IntervalSet>| {
@@ -73,6 +90,11 @@ impl Group {
                 if let Err(error) = open(std::slice::from_ref(column), None) {
                     scan.damage().tolerate(error.in_file(file.path()), |e| e)?;
                 }
+            }
+        } else if piece.in_vain {
+            // What nobody asked for is no reason for an error.
+            if open(&wanted, selection.as_ref()).is_err() {
+                selection = Some(IntervalSet::none());
             }
         } else if selection.as_ref().is_none_or(|selection| !selection.is_empty()) {
             // Damage to an index, or to what it is of: all pages tell.
@@ -92,6 +114,19 @@ impl Group {
     /// The next rows, at most `max_rows`, which follow each other: the first one in the file, and their number. `None` at the
     /// end of the group.
     pub(super) fn next_rows(
+        &mut self,
+        max_rows: usize,
+        kept: &mut Vec<Kept>,
+        damage: &Damage,
+    ) -> Result<Option<(u64, usize)>> {
+        let next = self.try_next_rows(max_rows, kept, damage);
+        match next {
+            Err(_) if self.piece.in_vain => Ok(None),
+            next => next,
+        }
+    }
+
+    fn try_next_rows(
         &mut self,
         max_rows: usize,
         kept: &mut Vec<Kept>,

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef};
 
 use super::column::{Kept, Values as Decoded};
 use super::group::Group;
-use super::scan::{FileScan, OpenFile};
+use super::scan::{FileScan, OpenFile, PATIENCE};
 use super::FoundFile;
 use crate::error::{Error, Result};
 use crate::types::{ColumnSink, Discard, Rows, Scratch, ValueType};
@@ -20,6 +20,8 @@ pub struct FileReader {
     kept: Vec<Kept>,
     /// Memory of column chunks that are done with.
     buffers: Vec<Vec<u8>>,
+    /// Row groups in a row that ended since rows were returned.
+    fruitless: usize,
 }
 
 /// Rows of one file.
@@ -79,6 +81,7 @@ impl FileReader {
             scratch: Scratch::default(),
             kept: Vec::new(),
             buffers: Vec::new(),
+            fruitless: 0,
         }
     }
 
@@ -89,7 +92,8 @@ impl FileReader {
                 match self.scan.claim()? {
                     None => return Ok(None),
                     Some(piece) => {
-                        let open = Group::new(piece, &self.scan, &mut self.buffers);
+                        let out_of_patience = self.fruitless >= PATIENCE;
+                        let open = Group::new(piece, &self.scan, out_of_patience, &mut self.buffers);
                         self.group = Some(open?);
                         continue;
                     }
@@ -97,8 +101,10 @@ impl FileReader {
             };
             if let Some((first_row, rows)) = group.next_rows(max_rows, &mut self.kept, self.scan.damage())? {
                 let (file, batch) = (Arc::clone(&group.piece.file), group.piece.batch);
+                self.fruitless = 0;
                 return Ok(Some(FileChunk { file, batch, first_row, rows }));
             }
+            self.fruitless += 1;
             if let Some(group) = self.group.take() {
                 self.buffers = group.into_buffers(&mut self.kept);
             }

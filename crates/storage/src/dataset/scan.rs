@@ -29,7 +29,7 @@ pub struct ReadOptions {
     pub bloom_filters: bool,
     /// Timestamps without a time zone are of UTC.
     pub local_time_as_utc: bool,
-    /// Rows that are decoded at once.
+    /// Rows that are decoded at once, at most, where they are not decoded by pages.
     pub block_rows: usize,
     /// Numbers and bytes instead of the text of LONG256, IPv4 and GEOHASH.
     pub raw_types: bool,
@@ -57,9 +57,9 @@ pub struct FileScan {
     damage: Damage,
 }
 
-/// Files in a row that may be opened in vain before a row is returned all the same, so that the caller can react to an
-/// interrupt.
-const PATIENCE: usize = 256;
+/// Files in a row, or row groups, that may be opened in vain before a row is returned all the same, so that the caller can
+/// react to an interrupt.
+pub(super) const PATIENCE: usize = 256;
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -96,8 +96,8 @@ pub(super) struct Piece {
     pub(super) batch: u64,
     pub(super) file: Arc<OpenFile>,
     pub(super) group: usize,
-    /// Of the row group, the first row is enough.
-    pub(super) first_row_only: bool,
+    /// No row is needed, but the first one is to be returned, if it can be read.
+    pub(super) in_vain: bool,
 }
 
 impl FileScan {
@@ -179,7 +179,7 @@ impl FileScan {
                     let batch = queue.next_batch;
                     (queue.next_batch, queue.fruitless) = (queue.next_batch + 1, 0);
                     let file = Arc::clone(file);
-                    return Ok(Some(Piece { batch, file, group, first_row_only: false }));
+                    return Ok(Some(Piece { batch, file, group, in_vain: false }));
                 }
                 queue.current = None;
             }
@@ -201,12 +201,12 @@ impl FileScan {
                 if self.options.lenient { self.likely_groups(&open) } else { self.needed_groups(&open) };
             groups.reverse();
             queue.fruitless += 1;
-            if groups.is_empty() && queue.fruitless >= PATIENCE {
-                // Filters are hints, so a row that does not match does no harm.
+            // Filters are hints, so a row that does not match does no harm. Damage that is left out is no filter.
+            if groups.is_empty() && queue.fruitless >= PATIENCE && !self.options.lenient {
                 if let Some(group) = open.file.groups().iter().position(|group| group.rows > 0) {
                     let batch = queue.next_batch;
                     (queue.next_batch, queue.fruitless) = (queue.next_batch + 1, 0);
-                    return Ok(Some(Piece { batch, file: Arc::new(open), group, first_row_only: true }));
+                    return Ok(Some(Piece { batch, file: Arc::new(open), group, in_vain: true }));
                 }
             }
             queue.current = Some((Arc::new(open), groups));

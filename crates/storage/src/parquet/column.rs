@@ -28,7 +28,6 @@ pub(crate) enum GroupColumn {
     Doubles(Doubles),
 }
 
-/// Strings or blobs, as Arrow's views.
 /// A column file in memory.
 #[derive(Debug)]
 struct Decoded {

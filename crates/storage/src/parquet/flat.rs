@@ -32,6 +32,10 @@ const PLAIN_DICTIONARY: i64 = 2;
 const DELTA_LENGTH: i64 = 6;
 const RLE_DICTIONARY: i64 = 8;
 
+/// A page of more rows is left to the crate `parquet`, which decodes it in blocks where that is asked for: some bytes of run
+/// lengths can stand for any number of rows, and a span lies in memory as a whole.
+const LARGEST_PAGE: u64 = 1 << 22;
+
 /// Pages are taken together until they have so many rows.
 const SPAN_ROWS: u64 = 8192;
 
@@ -106,6 +110,10 @@ impl FlatChunk {
             Compression::LZ4_RAW => Codec::Lz4,
             _ => return Ok(None),
         };
+        let is_small = |header: &Header| header.values.unsigned_abs() <= LARGEST_PAGE;
+        if !pages.iter().all(is_small) {
+            return Ok(None);
+        }
         let known = |(position, header): (usize, &Header)| match (header.kind, header.encoding) {
             (DICTIONARY, PLAIN | PLAIN_DICTIONARY) => position == 0,
             (DATA | DATA_V2, PLAIN_DICTIONARY | RLE_DICTIONARY) => page::is_known(header),

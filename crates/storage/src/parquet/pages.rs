@@ -142,7 +142,7 @@ fn walk_by(
         }
         // A data page has no more values than its chunk. A dictionary has none that no row uses, except the
         // symbols below the largest key: each takes four bytes at least.
-        let most = values.unwrap_or(u64::MAX).max(header.uncompressed.unsigned_abs());
+        let most = values.unwrap_or(u64::MAX).max(header.uncompressed.unsigned_abs()).min(i32::MAX as u64);
         if !u64::try_from(header.values).is_ok_and(|values| values <= most) {
             return Err(place(impossible("number of values", format!("0 to {most}"), header.values)));
         }

@@ -10,7 +10,7 @@ use crate::source::{out_of_bounds, Source};
 /// Chunks of at most so many bytes are read at once.
 const SMALL: u64 = 32 << 10;
 
-/// A stretch of a file, of which only a small one is in memory.
+/// A stretch of a file; small ones are in memory, and those that were read before.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     source: Arc<dyn Source>,

@@ -53,7 +53,7 @@ pub(super) struct OpenPartition {
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     pub(super) scratch: Scratch,
-    /// Decoded column chunks of Parquet partitions.
+    /// Open column chunks of Parquet partitions.
     pub(super) groups: GroupCache,
     /// Takes values that are only tried.
     pub(super) probe: Discard,
@@ -156,7 +156,7 @@ pub(super) struct Part {
     pub(super) narrow: Option<IntervalSet>,
     /// The rows are a row group of which the bounds of its pages may exclude some. Left to whoever gets the part, too.
     pub(super) pages: bool,
-    /// Not to be cut up: a row group is decoded as a whole.
+    /// Not to be cut up: a row group's dictionaries are decoded once.
     pub(super) whole: bool,
 }
 

@@ -4,15 +4,19 @@ use std::fs::{self, File};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use parquet::data_type::Int64Type as Longs;
+use arrow_array::types::{Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type as Longs};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use questdb_storage::dataset::{DataColumn, ExportFile, FileReader, FileScan, FoundFile, ScanColumn, Values};
+use questdb_storage::arrow::ArrowSink;
+use questdb_storage::dataset::{
+    DataColumn, ExportFile, FileReader, FileScan, FoundFile, ReadOptions, ScanColumn, Values,
+};
 use questdb_storage::scan::{CompareOp, Filter, Literal};
 use questdb_storage::source::LocalFiles;
+use questdb_storage::types::ValueType;
 use questdb_storage::Result;
 
 use crate::files::{options, Temporary};
@@ -67,6 +71,12 @@ fn file(name: &str, version: WriterVersion) -> Temporary {
     Temporary(path)
 }
 
+fn column(file: &Temporary, open: &ExportFile, index: usize) -> ScanColumn {
+    let column = &open.columns()[index];
+    let (name, kind) = (column.name.clone(), column.kind.clone());
+    ScanColumn::Data(DataColumn { name, kind, origin: file.0.clone() })
+}
+
 /// Rows of `a` and `b` that a scan with `filter` returns, with their positions in the file.
 fn scan(file: &Temporary, filter: Filter) -> Result<Vec<(u64, i64, i64)>> {
     scan_often(file, 1, filter)
@@ -75,13 +85,8 @@ fn scan(file: &Temporary, filter: Filter) -> Result<Vec<(u64, i64, i64)>> {
 /// As [`scan`], for a file that is read so many times.
 fn scan_often(file: &Temporary, times: usize, filter: Filter) -> Result<Vec<(u64, i64, i64)>> {
     let open = Arc::new(ExportFile::open(&file.0, &LocalFiles, false)?);
-    let column = |index: usize| {
-        let column = &open.columns()[index];
-        let (name, kind) = (column.name.clone(), column.kind.clone());
-        ScanColumn::Data(DataColumn { name, kind, origin: file.0.clone() })
-    };
     let files = Arc::new(FoundFile::describe(vec![file.0.clone(); times]));
-    let columns = Arc::new(vec![column(0), column(1)]);
+    let columns = Arc::new(vec![column(file, &open, 0), column(file, &open, 1)]);
     let opened = vec![Some(Arc::clone(&open)); times];
     let scan = FileScan::new(Arc::new(LocalFiles), files, columns, vec![0, 1], filter, options(), opened);
     let mut reader = FileReader::new(&scan);
@@ -128,6 +133,66 @@ fn many_files_in_vain_give_a_row_now_and_then() {
     let file = file("vain", WriterVersion::PARQUET_1_0);
     let rows = scan_often(&file, 1000, compare(0, CompareOp::Eq, -5)).unwrap();
     assert_eq!(rows, [expected([0]), expected([0]), expected([0])].concat());
+    // Row groups that let the filter pass, and pages that do not.
+    let nowhere = || Filter::And(vec![compare(0, CompareOp::Eq, 5), compare(1, CompareOp::Eq, 1900)]);
+    let rows = scan_often(&file, 1000, nowhere()).unwrap();
+    assert_eq!(rows, [expected([0]), expected([0]), expected([0])].concat());
+    // Such a row is no reason for an error.
+    let mut bad = fs::read(&file.0).unwrap();
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(&file.0).unwrap()).unwrap();
+    for column in metadata.row_group(0).columns() {
+        let start = column.data_page_offset() as usize;
+        bad[start..start + 60].fill(0xff);
+    }
+    fs::write(&file.0, bad).unwrap();
+    assert!(scan(&file, Filter::all()).is_err());
+    assert_eq!(scan_often(&file, 1000, compare(0, CompareOp::Eq, -5)).unwrap(), []);
+    assert_eq!(scan_often(&file, 1000, nowhere()).unwrap(), []);
+}
+
+/// Runs let a few bytes stand for any number of rows, which must not lie in memory at once.
+#[test]
+fn a_page_of_millions_of_rows_is_read_in_blocks() {
+    let path = std::env::temp_dir().join(format!("questdb-pages-{}-runs.parquet", std::process::id()));
+    let schema = "message m { optional binary a (STRING); required binary b (STRING); }";
+    let properties = WriterProperties::builder()
+        .set_data_page_row_count_limit(usize::MAX)
+        .set_write_batch_size(1 << 20)
+        .build();
+    let rows = (1 << 22) + 1;
+    let file = File::create(&path).unwrap();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let seven = ByteArray::from("seven");
+    for (values, levels) in [(Vec::new(), Some(vec![0i16; rows])), (vec![seven; rows], None)] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, levels.as_deref(), None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let file = Temporary(path);
+    assert!(fs::metadata(&file.0).unwrap().len() < 10_000);
+    let open = Arc::new(ExportFile::open(&file.0, &LocalFiles, false).unwrap());
+    let columns = Arc::new(vec![column(&file, &open, 0), column(&file, &open, 1)]);
+    let files = Arc::new(FoundFile::describe(vec![file.0.clone()]));
+    let (all, options) = (Filter::all(), ReadOptions { block_rows: 1 << 16, ..options() });
+    let opened = vec![Some(Arc::clone(&open))];
+    let scan = FileScan::new(Arc::new(LocalFiles), files, columns, vec![0, 1], all, options, opened);
+    let mut reader = FileReader::new(&scan);
+    let mut found = 0;
+    while let Some(chunk) = reader.next_chunk(usize::MAX).unwrap() {
+        assert!(chunk.len() <= 1 << 16, "{}", chunk.len());
+        found += chunk.len();
+        let mut sevens = ArrowSink::new(ValueType::Symbol);
+        reader.read(&chunk, 1, &mut sevens).unwrap();
+        let sevens = sevens.finish().unwrap();
+        let sevens = sevens.as_dictionary::<Int32Type>();
+        assert_eq!(sevens.values().as_string::<i32>().value(0), "seven");
+        assert!(sevens.keys().values().iter().all(|key| *key == 0));
+    }
+    assert_eq!(found, rows);
 }
 
 #[test]
