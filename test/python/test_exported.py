@@ -13,7 +13,7 @@ import pytest
 
 from helpers import cases, filters, truth
 from helpers.cases import quote, text
-from helpers.compare import arrow, assert_same, difference, normal
+from helpers.compare import answers, arrow, assert_same, difference, normal
 
 LAYOUTS = {
     "questdb": "row_group_size := 7",
@@ -192,23 +192,13 @@ def test_random_filters_over_exports(con, name, layout, tmp_path):
         # Row groups of a few rows come out of DuckDB's joins in any order, those of read_parquet too.
         threads = 1 if "LIMIT" in query else (1, 2, 4)[i % 3]
         con.execute(f"SET threads = {threads}")
-        # One transaction, one now().
-        con.execute("BEGIN")
-        answers = []
-        for table in (f"(SELECT {names} FROM read_partitions({text(path)})) t", "native"):
-            try:
-                answers.append(arrow(con, query.replace("{T}", table)))
-            except duckdb.Error as error:
-                answers.append(error)
-                con.execute("ROLLBACK")
-                con.execute("BEGIN")
-        con.execute("ROLLBACK")
-        got, want = answers
+        tables = f"(SELECT {names} FROM read_partitions({text(path)})) t", "native"
+        got, want = both = answers(con, (query.replace("{T}", table) for table in tables))
         if isinstance(want, duckdb.Error) and "INTERNAL" not in str(got):
             continue            # which rows meet a failing cast is the plan's affair
         if isinstance(got, duckdb.Error):
             failed.append(f"{query}\n    {got}")
-        elif d := difference(*(in_any_order(t) if threads > 1 else t for t in answers)):
+        elif d := difference(*(in_any_order(t) if threads > 1 else t for t in both)):
             failed.append(f"{query}\n    {d}")
     assert not failed, "\n".join(failed[:5])
 

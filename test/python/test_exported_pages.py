@@ -9,7 +9,7 @@ import pytest
 
 from helpers import cases, filters, truth
 from helpers.cases import quote, text
-from helpers.compare import arrow, difference
+from helpers.compare import answers, arrow, difference
 
 ROWS = 12_000
 
@@ -89,17 +89,9 @@ def test_random_filters_over_pages_of_exports(con, name, pages, tmp_path):
     con.execute("SET threads = 1")
     for i in range(PAGED[name]):
         query = filters.Generator(sampled, f"pages/{name}/{i}").query()
-        con.execute("BEGIN")                    # one now()
-        answers = []
-        for table in (f"read_partitions({text(path)})", "native"):
-            try:
-                answers.append(arrow(con, query.replace("{T}", f"(SELECT {', '.join(map(quote, case.columns))} FROM {table}) t")))
-            except duckdb.Error as error:
-                answers.append(error)
-                con.execute("ROLLBACK")
-                con.execute("BEGIN")
-        con.execute("ROLLBACK")
-        got, want = answers
+        names = ", ".join(map(quote, case.columns))
+        tables = f"read_partitions({text(path)})", "native"
+        got, want = answers(con, (query.replace("{T}", f"(SELECT {names} FROM {table}) t") for table in tables))
         if isinstance(want, duckdb.Error) and "INTERNAL" not in str(got):
             continue                            # which rows meet a failing cast is the plan's affair
         assert not isinstance(got, duckdb.Error), (query, got)

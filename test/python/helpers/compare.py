@@ -1,6 +1,7 @@
 """Exact comparison of Arrow tables: values, NULLs, order, types; floats by their bits, so -0.0 is not 0.0."""
 import struct
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -91,3 +92,18 @@ def assert_same(got, want, what=""):
 def arrow(con, sql):
     """The result of a statement as one Arrow table."""
     return con.execute(sql).to_arrow_table()
+
+
+def answers(con, statements):
+    """The result of each statement as an Arrow table, or its error; all in one transaction, so with one now()."""
+    found = []
+    con.execute("BEGIN")
+    for sql in statements:
+        try:
+            found.append(arrow(con, sql))
+        except duckdb.Error as error:
+            found.append(error)
+            con.execute("ROLLBACK")
+            con.execute("BEGIN")
+    con.execute("ROLLBACK")
+    return found

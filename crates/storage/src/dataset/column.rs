@@ -162,17 +162,6 @@ impl ColumnAtWork {
         kept: &mut Kept,
         path: &Path,
     ) -> Result<usize> {
-        self.try_next(row, done, column, kept, path).map_err(|e| e.in_column(&column.name))
-    }
-
-    fn try_next(
-        &mut self,
-        row: u64,
-        done: usize,
-        column: &FileColumn,
-        kept: &mut Kept,
-        path: &Path,
-    ) -> Result<usize> {
         self.at += done;
         match &mut self.decoder {
             Decoder::Arrow(decoder) => {

@@ -146,7 +146,7 @@ impl Group {
             }
             let Some(kept) = kept.get_mut(column.declared) else { continue };
             let follow = column.next(range.start, done, described, kept, file.file.path());
-            match follow {
+            match follow.map_err(|e| e.in_column(&described.name)) {
                 Ok(follow) => rows = rows.min(follow),
                 Err(error) => {
                     let hint = format!("The damage is in row group {}.", self.piece.group);

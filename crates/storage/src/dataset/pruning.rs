@@ -14,7 +14,7 @@ use arrow_schema::DataType;
 
 use super::file::{ColumnKind, ExportFile, FileColumn};
 use super::leaf::Convert;
-use crate::parquet::{bloom_filter, quest_range, Range};
+use crate::parquet::{agree, bloom_filter, quest_range, Range};
 use crate::scan::{CompareOp, Filter, Literal};
 use crate::types::{ColumnType, ValueType};
 
@@ -202,14 +202,18 @@ fn bounds(column: &FileColumn, statistics: &Statistics) -> Option<Bounds> {
 
 /// Whether the bounds of the pages are together those of their column chunk, where that is known for certain. Pages of
 /// which it is not true are described by an index of something else.
-pub(super) fn agree(column: &FileColumn, chunk: Option<&Statistics>, pages: &[Statistics]) -> bool {
-    let Some(Bounds::Ints(min, max)) = chunk.and_then(|chunk| bounds(column, chunk)) else { return true };
-    let mut whole: Option<(i128, i128)> = None;
-    for page in pages.iter().filter(|page| page.min_bytes_opt().is_some()) {
-        let Some(Bounds::Ints(low, high)) = bounds(column, page) else { return false };
-        whole = Some(whole.map_or((low, high), |(min, max)| (min.min(low), max.max(high))));
-    }
-    whole == Some((min, max))
+pub(super) fn agrees(
+    column: &FileColumn,
+    chunk: Option<&Statistics>,
+    pages: &[(std::ops::Range<u64>, Statistics)],
+) -> bool {
+    let ints = |statistics: &Statistics| match bounds(column, statistics) {
+        Some(Bounds::Ints(min, max)) => Some((min, max)),
+        _ => None,
+    };
+    let Some(chunk) = chunk.and_then(ints) else { return true };
+    let pages = pages.iter().map(|(_, page)| page).filter(|page| page.min_bytes_opt().is_some());
+    agree(chunk, pages.map(ints))
 }
 
 /// First and last instant of QuestDB's designated timestamp in a file, by its statistics.

@@ -9,7 +9,9 @@ use super::group::Group;
 use super::scan::{FileScan, OpenFile, PATIENCE};
 use super::FoundFile;
 use crate::error::{Error, Result};
-use crate::types::{ColumnSink, Discard, Rows, Scratch, ValueType};
+use crate::parquet::GroupColumn;
+use crate::scan::{salvage, Damaged};
+use crate::types::{ColumnSink, ColumnType, Discard, Rows, Scratch, ValueType};
 
 /// Turns row groups into chunks of at most a given number of rows.
 #[derive(Debug)]
@@ -139,26 +141,37 @@ impl FileReader {
         let Some((Decoded::Quest(column_type, values), at)) = values else {
             return Err(Error::invalid_input(format!("column {column} is not for a sink")));
         };
-        let name = scan.declared(column).map(|column| column.name.as_str()).unwrap_or_default();
-        let raw = scan.options.raw_types;
-        let place = |e: Error| e.in_column(name).in_file(chunk.file.file.path());
-        let rows = |start: usize, len: usize| Rows::Range { start: start as u64, len };
-        let whole = rows(at, chunk.rows);
-        if !scan.options.lenient
-            || values.read(*column_type, raw, whole, scratch, &mut Discard::default()).is_ok()
-        {
-            return values.read(*column_type, raw, rows(at, chunk.rows), scratch, sink).map_err(place);
+        let rows = Rows::Range { start: at as u64, len: chunk.rows };
+        let mut values =
+            ChunkValues { scan, file: &chunk.file, column, column_type: *column_type, values, scratch };
+        if scan.options.lenient {
+            return salvage(&mut values, rows, &mut Discard::default(), sink);
         }
-        // Row by row, tried before it is written.
-        for row in at..at.saturating_add(chunk.rows) {
-            match values.read(*column_type, raw, rows(row, 1), scratch, &mut Discard::default()) {
-                Ok(()) => values.read(*column_type, raw, rows(row, 1), scratch, sink).map_err(place)?,
-                Err(error) => {
-                    scan.damage().tolerate(place(error), |e| e)?;
-                    sink.nulls(1)?;
-                }
-            }
-        }
-        Ok(())
+        values.decode(rows, sink).map_err(|e| values.place(e))
+    }
+}
+
+/// Values of a declared column in a chunk.
+struct ChunkValues<'a> {
+    scan: &'a FileScan,
+    file: &'a OpenFile,
+    column: usize,
+    column_type: ColumnType,
+    values: &'a GroupColumn,
+    scratch: &'a mut Scratch,
+}
+
+impl Damaged for ChunkValues<'_> {
+    fn decode<S: ColumnSink>(&mut self, rows: Rows<'_>, sink: &mut S) -> Result<()> {
+        self.values.read(self.column_type, self.scan.options.raw_types, rows, self.scratch, sink)
+    }
+
+    fn place(&self, error: Error) -> Error {
+        let name = self.scan.declared(self.column).map(|column| column.name.as_str()).unwrap_or_default();
+        error.in_column(name).in_file(self.file.file.path())
+    }
+
+    fn tolerate(&self, error: Error) -> Result<()> {
+        self.scan.damage().tolerate(self.place(error), |e| e)
     }
 }

@@ -1,10 +1,12 @@
 //! Which rows of a row group can satisfy the filter, as far as the indexes of its pages tell.
 
+use std::ops::Range;
+
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::statistics::Statistics;
 
 use super::file::{ExportFile, FileColumn};
-use super::pruning::{agree, GroupColumn};
+use super::pruning::{agrees, GroupColumn};
 use crate::parquet::PageIndex;
 use crate::scan::{Filter, IntervalSet};
 
@@ -39,8 +41,7 @@ pub(super) struct ColumnPages<'a> {
     file: &'a ExportFile,
     column: &'a FileColumn,
     chunk: &'a ColumnChunkMetaData,
-    index: PageIndex,
-    statistics: Vec<Statistics>,
+    pages: Vec<(Range<u64>, Statistics)>,
 }
 
 impl<'a> ColumnPages<'a> {
@@ -51,21 +52,13 @@ impl<'a> ColumnPages<'a> {
         chunk: &'a ColumnChunkMetaData,
         rows: u64,
     ) -> Option<Self> {
-        let source = file.source.as_ref();
-        let index = PageIndex::read(source, chunk, rows)?;
-        // One page has the bounds of the chunk, which were looked at.
-        if index.pages().len() < 2 {
-            return None;
-        }
-        let statistics = index.statistics(source, chunk)?;
-        let agreed = agree(column, chunk.statistics(), &statistics);
-        agreed.then_some(Self { file, column, chunk, index, statistics })
+        let pages = PageIndex::bounds(file.source.as_ref(), chunk, rows)?;
+        agrees(column, chunk.statistics(), &pages).then_some(Self { file, column, chunk, pages })
     }
 
     /// The rows of pages that can satisfy `condition`, which is on this column alone.
     pub(super) fn rows(&self, condition: &Filter) -> IntervalSet {
-        let pages = self.index.pages().iter().zip(&self.statistics);
-        IntervalSet::union(pages.filter_map(|((_, rows), statistics)| {
+        IntervalSet::union(self.pages.iter().filter_map(|(rows, statistics)| {
             let page = GroupColumn {
                 file: self.file,
                 column: self.column,

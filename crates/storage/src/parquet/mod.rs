@@ -48,7 +48,7 @@ pub(crate) use column::{fits, wanted_type, GroupColumn};
 pub use file::{ParquetFile, RowGroup};
 pub(crate) use flat::{Decoded, FlatChunk};
 pub(crate) use footer::{noted_columns, read as read_footer};
-pub(crate) use page_index::{chunk_bytes, GroupPages, PageIndex};
+pub(crate) use page_index::{agree, chunk_bytes, GroupPages, PageIndex};
 pub(crate) use pages::{check as check_pages, Header as PageHeader, Pages};
 pub(crate) use pool::Pool;
 pub(crate) use pruning::{bloom_filter, range as quest_range, Known, KnownPages, Range};

@@ -63,12 +63,19 @@ impl PageIndex {
         &self.pages
     }
 
-    /// What the column index says of each page of a flat column.
-    pub(crate) fn statistics(
-        &self,
+    /// Rows of each page of a flat column, and what the column index says of it; `None` without an index that can be true, and
+    /// for a single page, of which it says what the chunk's statistics do.
+    pub(crate) fn bounds(
         source: &dyn Source,
         chunk: &ColumnChunkMetaData,
-    ) -> Option<Vec<Statistics>> {
+        rows: u64,
+    ) -> Option<Vec<(Range<u64>, Statistics)>> {
+        let index = Self::read(source, chunk, rows).filter(|index| index.pages.len() > 1)?;
+        let statistics = index.statistics(source, chunk)?;
+        Some(index.pages.into_iter().map(|(_, rows)| rows).zip(statistics).collect())
+    }
+
+    fn statistics(&self, source: &dyn Source, chunk: &ColumnChunkMetaData) -> Option<Vec<Statistics>> {
         let bytes = index_bytes(source, chunk.column_index_range()?)?;
         let index = guarded("column index", || decode_column_index(&bytes, chunk.column_type())).ok()?;
         if index.num_pages() != self.pages.len() as u64 {
@@ -90,6 +97,17 @@ impl PageIndex {
         };
         self.pages.iter().enumerate().map(page).collect()
     }
+}
+
+/// Whether the bounds of pages are together those of their column chunk. Pages of which it is not true, or whose bounds
+/// are not known, are described by an index of something else.
+pub(crate) fn agree<T: Ord + Copy>(chunk: (T, T), pages: impl IntoIterator<Item = Option<(T, T)>>) -> bool {
+    let mut whole: Option<(T, T)> = None;
+    for page in pages {
+        let Some((low, high)) = page else { return false };
+        whole = Some(whole.map_or((low, high), |(min, max)| (min.min(low), max.max(high))));
+    }
+    whole == Some(chunk)
 }
 
 fn statistics(index: &ColumnIndexMetaData, page: usize, nulls: Option<u64>) -> Statistics {

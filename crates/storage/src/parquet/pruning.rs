@@ -14,7 +14,7 @@ use super::cache::GroupCache;
 use super::chunk::{guarded, Stretch};
 use super::file::ParquetFile;
 use super::footer;
-use super::page_index::PageIndex;
+use super::page_index::{self, PageIndex};
 use crate::error::Result;
 use crate::source::Source;
 use crate::types::ColumnType;
@@ -79,13 +79,7 @@ impl ParquetFile {
         if column_type == ColumnType::Symbol {
             return None;
         }
-        let index = PageIndex::read(self.source(), chunk, self.groups().get(group)?.rows)?;
-        if index.pages().len() < 2 {
-            return None;
-        }
-        let statistics = index.statistics(self.source(), chunk)?;
-        let rows = index.pages().iter().map(|(_, rows)| rows.clone());
-        let pages: Vec<_> = rows.zip(statistics).collect();
+        let pages = PageIndex::bounds(self.source(), chunk, self.groups().get(group)?.rows)?;
         let known = KnownPages { column_type, pages, exact_nulls: self.counts_nulls(chunk) };
         known.agree_with(chunk.statistics()).then_some(known)
     }
@@ -180,12 +174,12 @@ impl KnownPages {
         let Some(Range::Ints(min, max)) = chunk.and_then(|chunk| range(chunk, self.column_type)) else {
             return true;
         };
-        let mut whole: Option<(i64, i64)> = None;
-        for (_, page) in self.iter().filter(|(_, page)| !page.is_all_null()) {
-            let Some(Range::Ints(low, high)) = page.range() else { return false };
-            whole = Some(whole.map_or((low, high), |(min, max)| (min.min(low), max.max(high))));
-        }
-        whole == Some((min, max))
+        let pages = self.iter().filter(|(_, page)| !page.is_all_null());
+        let ints = |(_, page): (_, Known<'_>)| match page.range() {
+            Some(Range::Ints(low, high)) => Some((low, high)),
+            _ => None,
+        };
+        page_index::agree((min, max), pages.map(ints))
     }
 }
 

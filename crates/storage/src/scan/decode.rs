@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::morsel::{Buffers, OpenPartition, RowSet};
+use super::salvage::{salvage, Damaged};
 use crate::error::{Error, Result};
 use crate::parquet::{GroupColumn, ParquetFile};
 use crate::table::{Column, ColumnRows, Remains};
@@ -176,50 +177,11 @@ impl Decoder<'_> {
         (scratch, probe): (&mut Scratch, &mut Discard),
         sink: &mut S,
     ) -> Result<()> {
+        let mut values = DecoderValues { decoder: self, values, scratch };
         if self.open.damage.is_lenient() {
-            return self.salvage(values, rows, (scratch, probe), sink);
+            return salvage(&mut values, rows, probe, sink);
         }
-        self.values(values, rows, scratch, sink).map_err(|e| self.explain(e))
-    }
-
-    /// Decodes what can be decoded of `rows`, which is tried first: a sink takes nothing back. Where that fails, the
-    /// halves are tried, down to single rows.
-    fn salvage<S: ColumnSink>(
-        &self,
-        values: Values<'_>,
-        rows: Rows<'_>,
-        (scratch, probe): (&mut Scratch, &mut Discard),
-        sink: &mut S,
-    ) -> Result<()> {
-        match self.values(values, rows, scratch, probe) {
-            Ok(()) => self.values(values, rows, scratch, sink).map_err(|e| self.explain(e)),
-            Err(error) => {
-                self.tolerate(error)?;
-                if rows.len() <= 1 {
-                    return sink.nulls(rows.len());
-                }
-                let (first, second) = halves(rows);
-                self.salvage(values, first, (scratch, probe), sink)?;
-                self.salvage(values, second, (scratch, probe), sink)
-            }
-        }
-    }
-
-    fn values<S: ColumnSink>(
-        &self,
-        values: Values<'_>,
-        rows: Rows<'_>,
-        scratch: &mut Scratch,
-        sink: &mut S,
-    ) -> Result<()> {
-        let column_type = self.column.column_type;
-        match values {
-            Values::Files(source) => types::decode(column_type, self.raw, source, rows, scratch, sink),
-            Values::Group(column, path) => {
-                let read = column.read(column_type, self.raw, rows, scratch, sink);
-                read.map_err(|e| e.without_offset().in_file(path))
-            }
-        }
+        values.decode(rows, sink).map_err(|e| self.explain(e))
     }
 
     fn tolerate(&self, error: Error) -> Result<()> {
@@ -230,6 +192,34 @@ impl Decoder<'_> {
     fn explain(&self, error: Error) -> Error {
         let error = self.open.place(error.in_column(&self.column.name));
         self.open.snapshot.explain(error, Some(&self.open.partition))
+    }
+}
+
+/// Values of a decoder's column.
+struct DecoderValues<'a> {
+    decoder: &'a Decoder<'a>,
+    values: Values<'a>,
+    scratch: &'a mut Scratch,
+}
+
+impl Damaged for DecoderValues<'_> {
+    fn decode<S: ColumnSink>(&mut self, rows: Rows<'_>, sink: &mut S) -> Result<()> {
+        let (column_type, raw) = (self.decoder.column.column_type, self.decoder.raw);
+        match self.values {
+            Values::Files(source) => types::decode(column_type, raw, source, rows, self.scratch, sink),
+            Values::Group(column, path) => {
+                let read = column.read(column_type, raw, rows, self.scratch, sink);
+                read.map_err(|e| e.without_offset().in_file(path))
+            }
+        }
+    }
+
+    fn place(&self, error: Error) -> Error {
+        self.decoder.explain(error)
+    }
+
+    fn tolerate(&self, error: Error) -> Result<()> {
+        self.decoder.tolerate(error)
     }
 }
 
@@ -250,20 +240,6 @@ fn split<'r>(rows: Rows<'r>, span: &Range<u64>) -> (Rows<'r>, Rows<'r>) {
             let (now, later) = rows.split_at_checked(inside).unwrap_or((rows, &[]));
             let first = u32::try_from(span.start).unwrap_or(u32::MAX);
             (Rows::List { rows: now, base: base.saturating_add(first) }, Rows::List { rows: later, base })
-        }
-    }
-}
-
-fn halves(rows: Rows<'_>) -> (Rows<'_>, Rows<'_>) {
-    let middle = rows.len() / 2;
-    match rows {
-        Rows::Range { start, len } => (
-            Rows::Range { start, len: middle },
-            Rows::Range { start: start.saturating_add(middle as u64), len: len - middle },
-        ),
-        Rows::List { rows, base } => {
-            let (first, second) = rows.split_at_checked(middle).unwrap_or((rows, &[]));
-            (Rows::List { rows: first, base }, Rows::List { rows: second, base })
         }
     }
 }

@@ -15,6 +15,7 @@ mod plan;
 mod prune;
 mod reader;
 mod runs;
+mod salvage;
 mod scanner;
 mod window;
 
@@ -25,4 +26,5 @@ pub use morsel::{Chunk, RowSet, Segment};
 pub use plan::{Decision, PlannedPartition, Projected, ScanPlan, SkipReason};
 pub use reader::Reader;
 pub use runs::{Run, Runs, Start, MOST_RESTARTS};
+pub(crate) use salvage::{salvage, Damaged};
 pub use scanner::{Scanner, MORSEL_ROWS};
